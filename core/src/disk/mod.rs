@@ -1,0 +1,147 @@
+//! What the core asks of storage, and what storage answers.
+//!
+//! The core owns no file. It names blocks of pieces; [`Layout`] says which bytes of which files those are, and
+//! a driver's disk workers do the rest. Every action is answered exactly once, also when it fails, because the
+//! core counts what is outstanding and that count is what bounds the driver's memory.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::chain::Chain;
+use crate::id::{Block, Digest, PieceIndex};
+
+mod layout;
+
+pub use layout::{Layout, LayoutError, LayoutFile, Span};
+
+/// One thing for a disk worker to do.
+///
+/// Actions on the same piece are executed in the order they are issued, so a `Hash` may follow the piece's last
+/// `Write` at once. Actions on different pieces may be executed in any order and answered in any order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskAction {
+    /// Look at what is there. Comes first, creates and changes nothing.
+    Open {
+        /// Which files, how long, in which order.
+        layout: Arc<Layout>,
+    },
+    /// Make the files named ready to be written: create them with their folders where they are missing, cut
+    /// those that are longer than the layout says, and reserve their space if asked to.
+    ///
+    /// Files that are not named here are created by the first `Write` that touches them.
+    Prepare {
+        /// Indices into the layout's files.
+        files: Vec<u32>,
+        /// Sparse files, or space reserved at once.
+        allocation: Allocation,
+    },
+    /// Write one block. The buffers behind `data` are released before this is answered.
+    Write {
+        /// Where it belongs.
+        block: Block,
+        /// `block.len` bytes.
+        data: Chain,
+    },
+    /// Read one block.
+    Read {
+        /// Which bytes; may span files.
+        block: Block,
+    },
+    /// Hash a whole piece, padding files as zeros.
+    Hash {
+        /// Which piece.
+        piece: PieceIndex,
+    },
+    /// Hash each 16 KiB block of a piece by itself, to find out which of them is wrong.
+    HashBlocks {
+        /// Which piece.
+        piece: PieceIndex,
+    },
+    /// Make everything written so far durable.
+    Sync,
+    /// Forget the torrent's files. Comes last.
+    Close,
+}
+
+/// How much of a file's space is taken before its bytes arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Allocation {
+    /// Space is taken as blocks arrive; what is missing reads as zeros.
+    #[default]
+    Sparse,
+    /// All of it is reserved at the start, so that a full disk is noticed then.
+    Full,
+}
+
+/// What came of a [`DiskAction`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskDone {
+    /// What is there already, one entry a file of the layout.
+    Opened(Vec<Existing>),
+    /// The files are ready.
+    Prepared,
+    /// The block is in the file (not necessarily durable), its buffers are free again.
+    Written,
+    /// The block's bytes, exactly as many as were asked for.
+    Read(Bytes),
+    /// The piece's hash as it stands in the files.
+    Hashed(Digest),
+    /// SHA-1 of each 16 KiB block of the piece, in order; the last may be of a shorter block.
+    BlocksHashed(Vec<[u8; 20]>),
+    /// All earlier writes are durable.
+    Synced,
+    /// The files are closed.
+    Closed,
+}
+
+/// A file of the layout as the disk has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Nothing there, or a padding file, which is never stored.
+    Absent,
+    /// A regular file.
+    Present {
+        /// Its length in bytes, which may differ from the layout's.
+        len: u64,
+        /// Whether any byte of it was ever written. A sparse file that is one hole has none.
+        has_data: bool,
+    },
+}
+
+/// Why a disk action failed. `file` is an index into the layout's files, where one file is to blame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct DiskError {
+    /// What to do about it.
+    pub kind: DiskErrorKind,
+    /// Which file.
+    pub file: Option<u32>,
+    /// The path and the system's words, for people.
+    pub message: String,
+}
+
+/// The kinds of storage failure that call for different answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiskErrorKind {
+    /// The disk is full, or a quota is used up: space may come back.
+    #[error("no space left")]
+    NoSpace,
+    /// The system would not let us.
+    #[error("permission denied")]
+    Denied,
+    /// A symbolic link, a folder or a device stands where a file should be: never written through.
+    #[error("something that is not a plain file is in the way")]
+    InTheWay,
+    /// The file is shorter than what was to be read, or is gone.
+    #[error("data missing")]
+    Missing,
+    /// Too many open files: worth another try.
+    #[error("too many open files")]
+    TooManyOpen,
+    /// Any other failure of the device or the system.
+    #[error("input/output error")]
+    Io,
+}

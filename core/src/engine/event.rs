@@ -1,0 +1,112 @@
+//! What an application is told: transitions only. Numbers are pulled through the views instead, so that a fast
+//! download cannot flood anybody.
+
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use crate::disk::DiskError;
+use crate::id::{PieceIndex, TorrentId};
+use crate::peer::CloseReason;
+use crate::tracker::TrackerError;
+
+/// Something that happened which an application may show or act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The check of what is already on disk has ended.
+    Checked {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// How many pieces are there and right.
+        pieces: u32,
+    },
+    /// Every piece is on disk and verified. Comes once per torrent and run.
+    Finished {
+        /// Which torrent.
+        torrent: TorrentId,
+    },
+    /// The torrent cannot go on; everything it has is kept.
+    Failed {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// Why.
+        error: TorrentError,
+    },
+    /// A piece did not have the hash its torrent promises; it will be downloaded again.
+    PieceFailed {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// Which piece.
+        piece: PieceIndex,
+    },
+    /// A peer's handshake is done.
+    PeerConnected {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// The peer.
+        peer: SocketAddr,
+    },
+    /// A peer is gone.
+    PeerClosed {
+        /// Which torrent, if the connection got that far.
+        torrent: Option<TorrentId>,
+        /// The peer.
+        peer: SocketAddr,
+        /// Why, by name.
+        reason: CloseReason,
+    },
+    /// A peer was found to have sent wrong data and will not be spoken to again.
+    PeerBanned {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// The peer.
+        peer: SocketAddr,
+    },
+    /// A tracker answered an announce.
+    TrackerAnswered {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// The tracker.
+        url: String,
+        /// How many peer addresses it named.
+        peers: u32,
+    },
+    /// A tracker answered and had something to say about it.
+    TrackerWarned {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// The tracker.
+        url: String,
+        /// Its words.
+        warning: String,
+    },
+    /// An announce failed; the next tracker, or a later try, follows.
+    TrackerFailed {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// The tracker.
+        url: String,
+        /// Why.
+        error: TrackerError,
+    },
+    /// The torrent is gone: its trackers were told and its files are closed.
+    Removed {
+        /// Which torrent.
+        torrent: TorrentId,
+    },
+    /// The engine has shut down: nothing is outstanding, nothing more will come.
+    Stopped,
+}
+
+/// Why a torrent cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TorrentError {
+    /// Storage failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A file that is there holds something else, and was not to be overwritten.
+    #[error("{path} is there already and holds other data")]
+    OtherData {
+        /// Its path below the download folder.
+        path: String,
+    },
+}

@@ -1,0 +1,28 @@
+//! BitTorrent as a pure state machine: bytes and timer events in, wire messages and disk actions out.
+//!
+//! The crate owns no socket, file, clock, thread or source of randomness. What an [`Engine`](engine::Engine)
+//! does is a function of its configuration, its seed and the calls made to it.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+pub mod bencode;
+pub mod chain;
+pub mod choke;
+pub mod cx;
+pub mod disk;
+pub mod engine;
+pub mod id;
+pub mod metainfo;
+pub mod peer;
+pub mod picker;
+pub mod rate;
+pub mod rng;
+pub mod scope;
+pub mod time;
+pub mod torrent;
+pub mod tracker;
+pub mod wire;

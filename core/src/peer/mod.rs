@@ -1,0 +1,5 @@
+//! One connection to a peer as a state machine.
+
+mod error;
+
+pub use error::CloseReason;

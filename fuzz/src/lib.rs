@@ -1,0 +1,30 @@
+//! Fuzz targets: each takes arbitrary bytes and panics when a claim about the core does not hold.
+//!
+//! They are ordinary functions, so `cargo test` runs them too, over the committed corpus and over seeded inputs.
+
+pub mod bencode;
+pub mod engine;
+pub mod extended;
+pub mod http_tracker;
+pub mod layout;
+pub mod magnet;
+pub mod metainfo;
+pub mod peer;
+pub mod picker;
+pub mod udp_tracker;
+pub mod wire;
+
+/// Every target by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("bencode", bencode::run),
+    ("metainfo", metainfo::run),
+    ("magnet", magnet::run),
+    ("wire", wire::run),
+    ("extended", extended::run),
+    ("peer", peer::run),
+    ("http_tracker", http_tracker::run),
+    ("udp_tracker", udp_tracker::run),
+    ("picker", picker::run),
+    ("layout", layout::run),
+    ("engine", engine::run),
+];

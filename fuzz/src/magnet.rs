@@ -1,0 +1,6 @@
+//! To be written.
+
+/// Runs the target on `data`.
+pub fn run(data: &[u8]) {
+    let _ = data;
+}
