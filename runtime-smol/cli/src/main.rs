@@ -1,1 +1,41 @@
-fn main() {}
+//! The command-line program: reads what was typed, runs it, and turns how it ended into an exit status.
+
+mod args;
+mod completions;
+mod create;
+mod demo;
+mod errors;
+mod get;
+mod info;
+mod magnet;
+mod man;
+mod output;
+mod printable;
+mod units;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Get(args) => get::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Create(args) => create::run(&args),
+        Command::Magnet(args) => magnet::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    };
+    match ended {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What can be typed: every subcommand, option and default, and the words `--help` uses for them.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use pieceful_core::disk::Allocation;
+
+use crate::units::{parse_piece_length, parse_rate};
+
+const ABOUT: &str = "Downloads torrents, makes them, and checks what they left on disk.";
+
+const EXAMPLES: &str = "\
+Examples:
+  pieceful get debian.torrent -o Downloads      download, verify, exit
+  pieceful get *.torrent -o Downloads           many at once
+  pieceful info debian.torrent                  what is in it
+  pieceful verify debian.torrent Downloads      is all of it here, and right?
+  pieceful create holiday/ -o holiday.torrent   make one
+  pieceful demo                                 watch a whole swarm on this machine
+
+Exit status:
+  0 done   1 failed: the last line on stderr says why and what to do   2 usage   130 interrupted";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "pieceful", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One subcommand, one file of its own.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Download torrents; exit when everything is on disk and verified
+    Get(Get),
+    /// Show what a torrent or magnet link says
+    Info(Info),
+    /// Make a .torrent from a file or folder
+    Create(Create),
+    /// Print the magnet link of a torrent
+    Magnet(Magnet),
+    /// Check files on disk against a torrent
+    Verify(Verify),
+    /// Watch a whole swarm run on this machine, with nothing from outside
+    Demo(Demo),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
+}
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  pieceful get debian.torrent -o Downloads
+  pieceful get a.torrent b.torrent -o Downloads --max-download 2M
+  pieceful get big.torrent -o /srv --peer 192.168.1.7:6881 --sequential
+  pieceful get debian.torrent -o Downloads --json | jq .
+
+The same command again continues from what is on disk. Files that hold other data are left
+alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (exit 130);
+a second Ctrl-C stops at once.
+
+RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024,
+or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB.
+
+With --json each line on stdout is one object:
+  {\"event\":\"listening\",\"address\":\"IP:PORT\"}
+  {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
+   \"down_rate\":N,\"up_rate\":N,\"peers\":N}      after the check of what is there, then each second
+  {\"event\":\"finished\",\"torrent\":HEX}
+  {\"event\":\"error\",\"message\":TEXT}
+Rates are payload bytes per second; HEX is the 40-digit info-hash.";
+
+/// Options of `pieceful get`.
+#[derive(Debug, Args)]
+#[command(after_help = GET_EXAMPLES)]
+pub(crate) struct Get {
+    /// A .torrent file; may be given several times
+    #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::FilePath)]
+    pub(crate) sources: Vec<String>,
+    /// Folder to download into, made if missing
+    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+
+    /// A peer to ask, beside those the trackers name (repeatable)
+    #[arg(long = "peer", value_name = "IP:PORT", help_heading = "Finding peers")]
+    pub(crate) peers: Vec<SocketAddr>,
+    /// A tracker to ask before the torrent's own (repeatable)
+    #[arg(long = "tracker", value_name = "URL", help_heading = "Finding peers")]
+    pub(crate) trackers: Vec<String>,
+    /// Where to accept peers [default: any free port, on IPv4 and IPv6]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Finding peers")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Most peers to be connected to, per torrent
+    #[arg(long, value_name = "N", help_heading = "Finding peers")]
+    pub(crate) max_peers: Option<NonZeroU32>,
+
+    /// Fetch pieces in order, for files that are read while they arrive
+    #[arg(long, help_heading = "Storing")]
+    pub(crate) sequential: bool,
+    /// Take file space as data arrives (sparse), or all of it at once (full)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "Storing")]
+    pub(crate) allocation: AllocationArg,
+    /// Replace files that are there and hold other data
+    #[arg(long, help_heading = "Storing")]
+    pub(crate) overwrite: bool,
+
+    /// Download no faster than this, all torrents together
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
+    pub(crate) max_download: Option<u64>,
+    /// Upload no faster than this, all torrents together
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
+    pub(crate) max_upload: Option<u64>,
+
+    /// Print events as JSON, one a line, on stdout
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(short, long, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+/// How file space is taken, as typed.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum AllocationArg {
+    #[default]
+    Sparse,
+    Full,
+}
+
+impl From<AllocationArg> for Allocation {
+    fn from(typed: AllocationArg) -> Self {
+        match typed {
+            AllocationArg::Sparse => Self::Sparse,
+            AllocationArg::Full => Self::Full,
+        }
+    }
+}
+
+const INFO_NOTES: &str = "\
+With --json, stdout gets one object:
+  name, info_hash, info_hash_v2, piece_length, piece_count, total_size, private,
+  files: [{path, length}], trackers: [[url]], web_seeds, comment, created_by,
+  creation_date, magnet
+What the source does not say is null. Paths are below the download folder, the torrent's name
+first where there are several files. Padding files are left out of files and of total_size.
+trackers has one list per tier, creation_date is in seconds since 1970.";
+
+/// Options of `pieceful info`.
+#[derive(Debug, Args)]
+#[command(after_help = INFO_NOTES)]
+pub(crate) struct Info {
+    /// A .torrent file or a magnet link
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::FilePath)]
+    pub(crate) source: String,
+    /// Print one JSON object in place of the page
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  pieceful create holiday/ -o holiday.torrent --tracker https://tracker.example/announce
+  pieceful create film.mkv -o film.torrent --piece-length 4M --private --comment 'The long cut'
+
+Each --tracker is a tier of its own: the first is asked first, the next when it does not answer.";
+
+/// Options of `pieceful create`.
+#[derive(Debug, Args)]
+#[command(after_help = CREATE_EXAMPLES)]
+pub(crate) struct Create {
+    /// The file or folder to share
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    /// Where to write the torrent
+    #[arg(short, long, value_name = "OUT.torrent", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Write over OUT.torrent when it is there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// A tracker, as a tier of its own (repeatable, first asked first)
+    #[arg(long = "tracker", value_name = "URL", help_heading = "What it says")]
+    pub(crate) trackers: Vec<String>,
+    /// A web server that has the same files (repeatable)
+    #[arg(long = "web-seed", value_name = "URL", help_heading = "What it says")]
+    pub(crate) web_seeds: Vec<String>,
+    /// Peers only from its own trackers
+    #[arg(long, help_heading = "What it says")]
+    pub(crate) private: bool,
+    /// Free text for people
+    #[arg(long, value_name = "TEXT", help_heading = "What it says")]
+    pub(crate) comment: Option<String>,
+    /// Bytes in a piece, a power of two such as 262144, 256K or 4M [default: by size]
+    #[arg(long, value_name = "BYTES", value_parser = parse_piece_length, help_heading = "What it says")]
+    pub(crate) piece_length: Option<u32>,
+}
+
+/// Options of `pieceful magnet`.
+#[derive(Debug, Args)]
+pub(crate) struct Magnet {
+    /// A .torrent file
+    #[arg(value_name = "TORRENT", value_hint = ValueHint::FilePath)]
+    pub(crate) torrent: String,
+}
+
+const VERIFY_NOTES: &str = "\
+Exit status 0 when every piece is there and right, 1 when not.
+With --json, stdout gets one object: complete, pieces_ok, pieces_total, bytes_ok.";
+
+/// Options of `pieceful verify`.
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_NOTES)]
+pub(crate) struct Verify {
+    /// A .torrent file
+    #[arg(value_name = "TORRENT", value_hint = ValueHint::FilePath)]
+    pub(crate) torrent: String,
+    /// The folder it was downloaded into
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Print one JSON object in place of words
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DEMO_NOTES: &str = "\
+Makes a torrent from generated data, starts a small HTTP tracker, two seeders and two leechers (one
+of each on either driver), all on 127.0.0.1 and in a temporary folder, shows the download, compares
+every file with its source, says how fast it went and what it cost, and cleans up.";
+
+/// Options of `pieceful demo`.
+#[derive(Debug, Args)]
+#[command(after_help = DEMO_NOTES)]
+pub(crate) struct Demo {
+    /// MiB of data to generate
+    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) size: u32,
+}
+
+/// Options of `pieceful completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Options of `pieceful man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write one page per subcommand into this folder in place of printing one
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_put_together_without_contradictions() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,83 @@
+//! How a command ends: done, failed with a sentence that says what to do, or interrupted.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::printable::printable;
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// What was asked for is done.
+    Done,
+    /// The user stopped it, and everything was closed in good order.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Interrupted => Self::from(INTERRUPTED),
+        }
+    }
+}
+
+/// 128 + SIGINT, as shells say it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command failed, and what the user can do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    what: String,
+    advice: Option<String>,
+}
+
+impl Failure {
+    /// Something went wrong. `what` begins in lower case and has no full stop.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), advice: None }
+    }
+
+    /// The same, with what to do about it.
+    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line that is safe to print whatever the words came from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.what))?;
+        match &self.advice {
+            Some(advice) => write!(f, "; {}", printable(advice)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a system error calls for, where that is plain.
+pub(crate) fn io_advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => "check the path",
+        Kind::PermissionDenied => "check who may read and write there",
+        Kind::StorageFull | Kind::QuotaExceeded => "free some space and try again",
+        Kind::ReadOnlyFilesystem => "choose a place that can be written to",
+        Kind::IsADirectory => "name a file, not a folder",
+        Kind::NotADirectory => "name a folder, not a file",
+        _ => "see what the system says, then try again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_that_ends_with_the_advice() {
+        let failure = Failure::new("cannot read a\nb").advice("check the path");
+        assert_eq!(failure.to_string(), "cannot read a�b; check the path");
+    }
+}
