@@ -1,10 +1,190 @@
-//! Asking trackers for peers.
+//! Asking trackers for peers: whom, when, in which words, and what to believe of the answer.
+//!
+//! [`Trackers`] is one torrent's tiers and timetable; [`UdpTrackers`] speaks the UDP protocol for any number of
+//! torrents; [`http`] builds URLs and reads bodies. None of them does any I/O.
 
-/// Why an announce failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrackerError {
-    /// No answer.
-    #[error("no answer in time")]
-    TimedOut,
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::id::PeerId;
+use crate::scope::{self, NamedBy};
+
+mod error;
+pub mod http;
+mod tiers;
+pub mod udp;
+mod udp_session;
+mod url;
+
+pub use error::{BodyError, Retry, TrackerError, UrlError};
+pub use tiers::Trackers;
+pub use udp_session::{QueryTag, UdpAction, UdpTrackers};
+pub use url::{TrackerUrl, redacted};
+
+/// Longest tracker URL: the longest that all browsers and servers of old agree on.
+pub const URL_LEN_MAX: usize = 2048;
+/// Tiers of one torrent; more are dropped. Lists found in the wild have some twenty.
+pub const TIERS_MAX: usize = 50;
+/// Trackers of one torrent in all tiers; more are dropped.
+pub const TRACKERS_MAX: usize = 200;
+/// Announces of one torrent under way at once. Dead trackers are common and take minutes to give up on, so a
+/// few must not keep the live ones waiting.
+pub const ANNOUNCES_MAX: usize = 16;
+/// Peers taken from one answer, the rest is dropped: as many as a torrent remembers.
+pub const ANSWER_PEERS_MAX: usize = 2_000;
+/// UDP announces of all torrents under way at once; each takes some 500 bytes.
+pub const UDP_REQUESTS_MAX: usize = 16_384;
+
+/// What an announce is about (BEP 3, `event`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnnounceEvent {
+    /// Still here.
+    #[default]
+    Regular,
+    /// The first since the torrent was started.
+    Started,
+    /// The last piece has come.
+    Completed,
+    /// The last one.
+    Stopped,
+}
+
+/// A torrent's numbers at the moment of an announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Who we are.
+    pub peer_id: PeerId,
+    /// The port peers reach us at; 0 when they cannot.
+    pub port: u16,
+    /// Payload bytes sent since the torrent was started.
+    pub uploaded: u64,
+    /// Payload bytes received since the torrent was started.
+    pub downloaded: u64,
+    /// Bytes still missing.
+    pub left: u64,
+    /// Peers wanted.
+    pub numwant: u32,
+}
+
+/// What we tell a tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// The torrent ([`InfoHash::on_the_wire`](crate::id::InfoHash::on_the_wire)).
+    pub info_hash: [u8; 20],
+    /// By which a tracker knows us again when our address changes.
+    pub key: u32,
+    /// Why now.
+    pub event: AnnounceEvent,
+    /// How things stand.
+    pub numbers: Numbers,
+}
+
+/// What a tracker tells us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// When it wants to hear from us next, as it says; `None` when it does not say.
+    pub interval: Option<Duration>,
+    /// How soon we may ask again at the earliest.
+    pub min_interval: Option<Duration>,
+    /// Peers, at most [`ANSWER_PEERS_MAX`], none with port 0.
+    pub peers: Vec<SocketAddr>,
+    /// Peers that have everything.
+    pub seeders: Option<u32>,
+    /// The others.
+    pub leechers: Option<u32>,
+    /// How often the torrent was completed.
+    pub downloaded: Option<u32>,
+    /// To be sent back with every announce to this tracker.
+    pub tracker_id: Option<Bytes>,
+    /// Something it wants people to read: control characters removed, cut to 256 characters.
+    pub warning: Option<String>,
+    /// Our address as it sees it (BEP 24).
+    pub external_ip: Option<IpAddr>,
+}
+
+impl Answer {
+    /// Drops the peers that a machine at `from` has no business naming ([`crate::scope`]).
+    pub fn drop_out_of_scope(&mut self, from: IpAddr) {
+        let Some(own) = scope::scope(from) else {
+            self.peers.clear();
+            return;
+        };
+        self.peers.retain(|peer| scope::may_name(NamedBy::Host(own), peer.ip()));
+    }
+}
+
+/// How many peers a torrent has, as a tracker counts them (BEP 48).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scrape {
+    /// Peers that have everything.
+    pub seeders: u32,
+    /// The others.
+    pub leechers: u32,
+    /// How often the torrent was completed.
+    pub downloaded: u32,
+}
+
+/// One request of a [`Trackers`], to be given back with its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AnnounceTag(u64);
+
+/// What a [`Trackers`] wants done, or has found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make one HTTP GET request and answer with [`Trackers::fetched`].
+    Fetch {
+        /// To answer with.
+        tag: AnnounceTag,
+        /// The whole URL: secret, like the passkey in it.
+        url: String,
+        /// Who named it; decides which addresses it may lead to.
+        named_by: NamedBy,
+    },
+    /// Ask a UDP tracker ([`UdpTrackers::ask`]) and answer with [`Trackers::udp_answered`].
+    Udp {
+        /// To answer with.
+        tag: AnnounceTag,
+        /// Host name or literal address.
+        host: String,
+        /// UDP port.
+        port: u16,
+        /// Who named it; decides which addresses it may lead to.
+        named_by: NamedBy,
+        /// What to say.
+        announce: udp::Announce,
+    },
+    /// Nobody waits for this any more: if it has not left yet, it need not. An answer is ignored.
+    Cancel {
+        /// Which.
+        tag: AnnounceTag,
+    },
+    /// A tracker answered.
+    Answered {
+        /// The tracker, as [`redacted`] shows it.
+        url: String,
+        /// What it said, without the peers it has no business naming.
+        answer: Answer,
+        /// How far the tracker reaches, and so whom it may name.
+        from: NamedBy,
+    },
+    /// A tracker answered a scrape.
+    Scraped {
+        /// The tracker, as [`redacted`] shows it.
+        url: String,
+        /// What it said.
+        scrape: Scrape,
+    },
+    /// An announce or scrape failed; for announces the next tracker, or a later try, follows by itself.
+    Failed {
+        /// The tracker, as [`redacted`] shows it.
+        url: String,
+        /// Why.
+        error: TrackerError,
+    },
+    /// After [`Trackers::stop`]: everyone who had to be told is told, or was given up on.
+    Told,
 }
