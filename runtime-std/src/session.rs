@@ -1,0 +1,205 @@
+//! The handle an application holds: what it may ask of a running client, and what it is told.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::time::Duration;
+
+use pieceful_core::engine::{self, AddTorrent, Config, Engine, PeerStatus, RateLimits, TorrentStatus};
+use pieceful_core::id::TorrentId;
+use pieceful_core::rng::Seed;
+use pieceful_core::time::Instant;
+
+use crate::engine_loop::{self, Command, Message};
+use crate::events::{Events, Hub};
+
+/// How long [`Session::stop`] gives trackers to be told and files to be closed.
+pub const STOP_TIME: Duration = Duration::from_secs(6);
+
+/// How a session is set up. The default listens on nothing and keeps nothing for the next run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where to accept connections over TCP, and on the same port UDP where that is free. Port 0 is any port.
+    pub listen: Vec<SocketAddr>,
+    /// The engine's settings; `listen_port` and `unix_time` are filled in here.
+    pub config: Config,
+    /// The folder for what an engine wants kept for the next run; created when it is missing.
+    pub state: Option<PathBuf>,
+    /// Threads that read, write and hash; by default one for each core.
+    pub disk_workers: Option<NonZeroUsize>,
+    /// What all random choices follow from; by default from the system.
+    pub seed: Option<Seed>,
+}
+
+/// Why a session did not start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address to listen on is in use, not ours, or not permitted.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address as it was asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The state folder cannot be made or used.
+    #[error("cannot use {}: {source}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The system has no random numbers to give, or no thread.
+    #[error("cannot start: {0}")]
+    System(io::Error),
+}
+
+/// Why a torrent was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The engine would not have it.
+    #[error(transparent)]
+    Engine(#[from] engine::AddError),
+    /// The download folder cannot be made or opened.
+    #[error("cannot use {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The session has been stopped.
+    #[error("the session has been stopped")]
+    Stopped,
+}
+
+/// Why a session did not stop in good order. It has stopped all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StopError {
+    /// Trackers, peers or the disk did not answer in time and were left behind.
+    #[error("not everything ended within {} seconds", STOP_TIME.as_secs())]
+    TimedOut,
+}
+
+/// A running client with any number of torrents.
+///
+/// A handle: clones are the same session. When the last one is dropped the session shuts down in the
+/// background; [`stop`](Self::stop) waits for that.
+#[derive(Clone, Debug)]
+pub struct Session(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    engine: SyncSender<Message>,
+    events: Arc<Hub>,
+    listening: Vec<SocketAddr>,
+    ended: engine_loop::Ended,
+}
+
+impl Session {
+    /// Binds the addresses and starts the threads.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let events = Arc::new(Hub::default());
+        let engine_loop::Started { engine, listening, ended } =
+            engine_loop::start(options, Arc::clone(&events))?;
+        Ok(Self(Arc::new(Shared { engine, events, listening, ended })))
+    }
+
+    /// The TCP addresses connections are accepted on, in the order of [`Options::listen`].
+    #[must_use]
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.0.listening
+    }
+
+    /// Takes part in a torrent whose files lie, or will lie, in `folder`, which is made if it is missing.
+    ///
+    /// What an earlier session kept about it is used unless `spec.saved` is given.
+    pub fn add(&self, spec: AddTorrent, folder: &Path) -> Result<TorrentId, AddError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.send(Command::Add { spec: Box::new(spec), folder: folder.to_owned(), reply });
+        answer.recv().unwrap_or(Err(AddError::Stopped))
+    }
+
+    /// Leaves a torrent; its files stay. Followed by [`Event::Removed`](engine::Event::Removed).
+    pub fn remove(&self, id: TorrentId) {
+        self.tell(move |engine, now| engine.remove_torrent(now, id));
+    }
+
+    /// Stops a torrent's traffic.
+    pub fn pause(&self, id: TorrentId) {
+        self.tell(move |engine, now| engine.pause(now, id));
+    }
+
+    /// Goes on with a paused or failed torrent.
+    pub fn resume(&self, id: TorrentId) {
+        self.tell(move |engine, now| engine.resume(now, id));
+    }
+
+    /// Tells a torrent about a peer the user knows.
+    pub fn add_peer(&self, id: TorrentId, peer: SocketAddr) {
+        self.tell(move |engine, now| engine.add_peer(now, id, peer));
+    }
+
+    /// Changes the limits for all torrents together.
+    pub fn set_limits(&self, rates: RateLimits) {
+        self.tell(move |engine, now| engine.set_limits(now, rates));
+    }
+
+    /// A torrent's numbers; `None` when there is no such torrent (any more).
+    #[must_use]
+    pub fn status(&self, id: TorrentId) -> Option<TorrentStatus> {
+        self.ask(move |engine| engine.torrent(id)).flatten()
+    }
+
+    /// The numbers of a torrent's connected peers.
+    #[must_use]
+    pub fn peers(&self, id: TorrentId) -> Vec<PeerStatus> {
+        self.ask(move |engine| engine.peers(id).collect()).unwrap_or_default()
+    }
+
+    /// The torrents there are.
+    #[must_use]
+    pub fn torrents(&self) -> Vec<TorrentId> {
+        self.ask(|engine| engine.torrents().collect()).unwrap_or_default()
+    }
+
+    /// What happens from now on. Subscribe before [`add`](Self::add) to miss nothing of a torrent.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.0.events.subscribe()
+    }
+
+    /// Leaves all torrents, tells their trackers, closes everything, and returns when that is done, after
+    /// [`STOP_TIME`] at the latest. Stopping again is harmless.
+    pub fn stop(&self) -> Result<(), StopError> {
+        self.send(Command::Stop);
+        self.0.ended.wait()
+    }
+
+    fn tell(&self, act: impl FnOnce(&mut Engine, Instant) + Send + 'static) {
+        self.send(Command::Act(Box::new(act)));
+    }
+
+    fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.tell(move |engine, _| {
+            let _ = reply.send(look(engine)); // the asker is gone: nobody to tell
+        });
+        answer.recv().ok()
+    }
+
+    /// A session that has ended takes no commands, and need not.
+    fn send(&self, command: Command) {
+        let _ = self.0.engine.send(Message::Command(command));
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.engine.send(Message::Command(Command::Stop));
+    }
+}
