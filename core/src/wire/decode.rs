@@ -1,0 +1,376 @@
+//! Messages out of a byte stream, however it is cut, without copying block payloads.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::{Buf, Bytes};
+
+use super::error::WireError;
+use super::handshake::{Handshake, PROTOCOL};
+use super::message::{Message, id};
+use crate::chain::Chain;
+use crate::id::{Block, PieceIndex};
+
+/// The receiving half of a connection's codec.
+///
+/// Call [`handshake`](Self::handshake) until it returns one, then [`next`](Self::next) until it returns `None`,
+/// after each [`push`](Self::push). After an error every further call returns the same error.
+///
+/// Only the data of `piece` messages refers to the buffers pushed; all else is copied out of them. What stays
+/// here between calls is at most one incomplete message and what was not asked for yet.
+#[derive(Debug)]
+pub struct Decoder {
+    /// Where the next message begins; empty only when nothing is held.
+    front: Bytes,
+    /// What follows, none of it empty.
+    later: VecDeque<Bytes>,
+    /// Bytes in `front` and `later`.
+    held: usize,
+    /// Bytes still to come of a message that nobody wants; more than 0 only when nothing is held.
+    skip: usize,
+    /// `front` is a copy of ours, so holding it pins no read buffer.
+    copied: bool,
+    limits: DecoderLimits,
+    /// The longest message of any type under `limits`.
+    longest: u32,
+}
+
+/// How long messages may be, known before any of their bytes are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecoderLimits {
+    /// The exact bytes of a bitfield; 0 while the number of pieces is unknown, then up to 256 KiB are read:
+    /// 2,097,152 pieces, the most a torrent may have.
+    pub bitfield_len: u32,
+    /// Most bytes of a block.
+    pub piece_data_max: u32,
+    /// Most bytes of an extension message.
+    pub extended_max: u32,
+}
+
+impl Default for DecoderLimits {
+    fn default() -> Self {
+        Self { bitfield_len: 0, piece_data_max: 128 << 10, extended_max: 1 << 20 }
+    }
+}
+
+impl DecoderLimits {
+    /// The longest message, its id included.
+    fn longest(&self) -> u32 {
+        let bitfield = if self.bitfield_len == 0 { BITFIELD_MAX } else { self.bitfield_len };
+        let body = bitfield
+            .max(self.piece_data_max.saturating_add(8))
+            .max(self.extended_max.saturating_add(1))
+            .max(UNKNOWN_MAX);
+        body.saturating_add(1)
+    }
+}
+
+/// A bitfield for the most pieces a torrent may have.
+const BITFIELD_MAX: u32 = 2_097_152 / 8;
+
+/// A message we do not know costs nothing to skip, but one longer than any that is defined is a lost stream.
+const UNKNOWN_MAX: u32 = 1 << 20;
+
+impl Decoder {
+    /// A decoder at the start of a stream.
+    #[must_use]
+    pub fn new(limits: DecoderLimits) -> Self {
+        Self {
+            front: Bytes::new(),
+            later: VecDeque::new(),
+            held: 0,
+            skip: 0,
+            copied: false,
+            limits,
+            longest: limits.longest(),
+        }
+    }
+
+    /// Other limits from the next message on, as when the number of pieces becomes known.
+    pub fn set_limits(&mut self, limits: DecoderLimits) {
+        self.limits = limits;
+        self.longest = limits.longest();
+    }
+
+    /// Bytes held: those of an incomplete message, and those not asked for yet.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.held
+    }
+
+    /// Adds what was read next.
+    pub fn push(&mut self, mut data: Bytes) {
+        let skipped = self.skip.min(data.len());
+        data.advance(skipped);
+        self.skip -= skipped;
+        if data.is_empty() {
+            return;
+        }
+        self.held += data.len();
+        if self.front.is_empty() {
+            self.front = data;
+            self.copied = false;
+        } else {
+            self.append(data);
+        }
+    }
+
+    /// The handshake, once all of it is there. Bytes after it are kept for [`next`](Self::next).
+    ///
+    /// Fails as soon as one byte differs from what a handshake begins with.
+    pub fn handshake(&mut self) -> Result<Option<Handshake>, WireError> {
+        let mut bytes = [0; Handshake::LEN];
+        let there = self.peek(&mut bytes);
+        let known = there.min(PROTOCOL.len());
+        if bytes[..known] != PROTOCOL[..known] {
+            return Err(WireError::ProtocolString);
+        }
+        if there < Handshake::LEN {
+            self.settle();
+            return Ok(None);
+        }
+        self.advance(Handshake::LEN);
+        Handshake::parse(&bytes).map(Some)
+    }
+
+    /// The next message, or `None` until more bytes are pushed.
+    #[expect(clippy::should_implement_trait, reason = "`None` is not the end: more may be pushed")]
+    pub fn next(&mut self) -> Result<Option<Message>, WireError> {
+        // Everything but bitfields, blocks and extension messages fits here with its prefix.
+        let mut head = [0; 17];
+        let there = match self.front.first_chunk() {
+            Some(first) => {
+                head = *first;
+                head.len()
+            }
+            None => self.peek(&mut head),
+        };
+        let [l0, l1, l2, l3, id, ..] = head;
+        let len = u32::from_be_bytes([l0, l1, l2, l3]);
+        if there < 4 {
+            self.settle();
+            return Ok(None);
+        }
+        if len > self.longest {
+            return Err(WireError::TooLong { id: None, len, max: self.longest });
+        }
+        if len == 0 {
+            self.advance(4);
+            return Ok(Some(Message::KeepAlive));
+        }
+        if there < 5 {
+            self.settle();
+            return Ok(None);
+        }
+        let kind = Kind::of(id);
+        self.check(id, kind, len)?;
+        if kind == Kind::Unknown {
+            self.discard(4 + len as usize);
+            return Ok(Some(Message::Unknown { id }));
+        }
+        let whole = 4 + len as usize;
+        if self.held < whole {
+            self.settle();
+            return Ok(None);
+        }
+        Ok(Some(match kind {
+            Kind::Data => {
+                self.advance(13);
+                let block = Block { piece: piece(&head), offset: u32_at(&head, 9), len: len - 9 };
+                Message::Piece { block, data: self.take(whole - 13) }
+            }
+            Kind::Bitfield => {
+                self.advance(5);
+                Message::Bitfield(self.copy(whole - 5))
+            }
+            Kind::Extended => {
+                self.advance(6);
+                Message::Extended { id: head[5], payload: self.copy(whole - 6) }
+            }
+            Kind::Fixed(_) | Kind::Unknown => {
+                self.advance(whole);
+                fixed(&head)
+            }
+        }))
+    }
+
+    /// Whether `id` may be `len` bytes long.
+    fn check(&self, id: u8, kind: Kind, len: u32) -> Result<(), WireError> {
+        let (min, max) = match kind {
+            Kind::Fixed(want) if len == want => return Ok(()),
+            Kind::Fixed(want) => return Err(WireError::Length { id, got: len, want }),
+            Kind::Bitfield => match self.limits.bitfield_len {
+                0 => (1, 1 + BITFIELD_MAX),
+                want if len - 1 == want => return Ok(()),
+                want => return Err(WireError::BitfieldLength { got: len - 1, want }),
+            },
+            Kind::Data => (9, self.limits.piece_data_max.saturating_add(9)),
+            Kind::Extended => (2, self.limits.extended_max.saturating_add(2)),
+            Kind::Unknown => (1, 1 + UNKNOWN_MAX),
+        };
+        if len < min {
+            return Err(WireError::TooShort { id, len, min });
+        }
+        if len > max {
+            return Err(WireError::TooLong { id: Some(id), len, max });
+        }
+        Ok(())
+    }
+
+    /// Copies what is there of the next `into.len()` bytes, and says how many that is.
+    fn peek(&self, into: &mut [u8]) -> usize {
+        let mut there = 0;
+        for part in core::iter::once(&self.front).chain(&self.later) {
+            let free = &mut into[there..];
+            let count = part.len().min(free.len());
+            free[..count].copy_from_slice(&part[..count]);
+            there += count;
+            if there == into.len() {
+                break;
+            }
+        }
+        there
+    }
+
+    /// Drops the next `count` bytes, all of which are held.
+    fn advance(&mut self, mut count: usize) {
+        self.held -= count;
+        while count >= self.front.len() && !self.front.is_empty() {
+            count -= self.front.len();
+            self.turn();
+        }
+        self.front.advance(count);
+    }
+
+    /// Drops the next `count` bytes, now or as they come.
+    fn discard(&mut self, count: usize) {
+        let now = count.min(self.held);
+        self.advance(now);
+        self.skip = count - now;
+    }
+
+    /// The next `count` bytes, all of which are held, where they lie.
+    fn take(&mut self, mut count: usize) -> Chain {
+        self.held -= count;
+        let mut chain = Chain::new();
+        while count >= self.front.len() && !self.front.is_empty() {
+            count -= self.front.len();
+            chain.push(self.turn());
+        }
+        chain.push(self.front.split_to(count));
+        chain
+    }
+
+    /// A copy of the next `count` bytes, all of which are held.
+    fn copy(&mut self, count: usize) -> Bytes {
+        if count <= self.front.len() {
+            let copy = Bytes::copy_from_slice(&self.front[..count]);
+            self.advance(count);
+            return copy;
+        }
+        let mut copy = Vec::with_capacity(count);
+        while copy.len() < count {
+            let part = self.front.len().min(count - copy.len());
+            copy.extend_from_slice(&self.front[..part]);
+            self.advance(part);
+        }
+        copy.into()
+    }
+
+    /// Puts the next buffer to the front and returns the one that was there.
+    fn turn(&mut self) -> Bytes {
+        self.copied = false;
+        core::mem::replace(&mut self.front, self.later.pop_front().unwrap_or_default())
+    }
+
+    /// Queues `data` behind an incomplete message, joined to the buffer before it while both are small.
+    ///
+    /// A peer that sends a byte at a time would otherwise make us hold a buffer for each. Joining only when the
+    /// one before is at most twice as long copies each byte a dozen times at most.
+    fn append(&mut self, mut data: Bytes) {
+        loop {
+            let last = self.later.back().unwrap_or(&self.front);
+            let small = last.len() + data.len() <= JOINED_MAX && last.len() / 2 <= data.len();
+            if !small {
+                break self.later.push_back(data);
+            }
+            let joined = Bytes::from([last.as_ref(), data.as_ref()].concat());
+            if self.later.pop_back().is_none() {
+                self.front = joined;
+                self.copied = true;
+                break;
+            }
+            data = joined;
+        }
+    }
+
+    /// Before waiting for more: a few bytes left over are copied, because a slice keeps all of its read buffer.
+    fn settle(&mut self) {
+        if !self.copied && self.later.is_empty() && self.front.len() <= COPIED_MAX {
+            self.front = Bytes::copy_from_slice(&self.front);
+            self.copied = true;
+        }
+    }
+}
+
+/// Buffers are joined up to this length: above it a read has paid for its own bookkeeping.
+const JOINED_MAX: usize = 4096;
+
+/// Left-over bytes up to this length are copied. Longer ones are a block on its way, which will be kept anyway.
+const COPIED_MAX: usize = 256;
+
+/// What decides how long a message may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Exactly this long.
+    Fixed(u32),
+    Bitfield,
+    Data,
+    Extended,
+    Unknown,
+}
+
+impl Kind {
+    const fn of(id: u8) -> Self {
+        match id {
+            id::CHOKE | id::UNCHOKE | id::INTERESTED | id::NOT_INTERESTED => Self::Fixed(1),
+            id::HAVE_ALL | id::HAVE_NONE => Self::Fixed(1),
+            id::PORT => Self::Fixed(3),
+            id::HAVE | id::SUGGEST | id::ALLOWED_FAST => Self::Fixed(5),
+            id::REQUEST | id::CANCEL | id::REJECT => Self::Fixed(13),
+            id::BITFIELD => Self::Bitfield,
+            id::PIECE => Self::Data,
+            id::EXTENDED => Self::Extended,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The message in `head`, all of it.
+fn fixed(head: &[u8; 17]) -> Message {
+    let block = Block { piece: piece(head), offset: u32_at(head, 9), len: u32_at(head, 13) };
+    match head[4] {
+        id::CHOKE => Message::Choke,
+        id::UNCHOKE => Message::Unchoke,
+        id::INTERESTED => Message::Interested,
+        id::NOT_INTERESTED => Message::NotInterested,
+        id::HAVE => Message::Have(block.piece),
+        id::REQUEST => Message::Request(block),
+        id::CANCEL => Message::Cancel(block),
+        id::PORT => Message::Port(u16::from_be_bytes([head[5], head[6]])),
+        id::SUGGEST => Message::Suggest(block.piece),
+        id::HAVE_ALL => Message::HaveAll,
+        id::HAVE_NONE => Message::HaveNone,
+        id::REJECT => Message::Reject(block),
+        id::ALLOWED_FAST => Message::AllowedFast(block.piece),
+        id => Message::Unknown { id },
+    }
+}
+
+fn piece(head: &[u8; 17]) -> PieceIndex {
+    PieceIndex(u32_at(head, 5))
+}
+
+fn u32_at(head: &[u8; 17], at: usize) -> u32 {
+    u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+}
