@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod bencode;
+pub mod bitfield;
 pub mod chain;
 pub mod choke;
 pub mod cx;

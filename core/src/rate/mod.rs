@@ -1,1 +1,23 @@
-//! To be written.
+//! How fast bytes flow, and how fast they may.
+//!
+//! ```
+//! use core::time::Duration;
+//! use pieceful_core::rate::{Bucket, Meter};
+//! use pieceful_core::time::Instant;
+//!
+//! let mut now = Instant::ZERO;
+//! let mut meter = Meter::default();
+//! let mut bucket = Bucket::new(Some(100_000));
+//! for _ in 0..100 {
+//!     now += Duration::from_millis(100);
+//!     let granted = bucket.take(now, 1 << 20);
+//!     meter.add(now, granted);
+//! }
+//! assert!((97_000..=103_000).contains(&meter.rate(now)));
+//! ```
+
+mod bucket;
+mod meter;
+
+pub use bucket::Bucket;
+pub use meter::Meter;
