@@ -31,6 +31,8 @@
 
 mod engine_loop;
 pub mod events;
+pub mod fetcher;
+pub mod resolver;
 pub mod session;
 
 pub use events::{Events, SessionEvent};
