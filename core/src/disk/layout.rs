@@ -156,16 +156,18 @@ impl Layout {
 
     /// The runs of bytes that `block` is, in order, padding included; empty files have none.
     ///
-    /// Bytes past the end of the data are left out, so the spans' lengths add up to `block.len` exactly when
-    /// [`contains`](Self::contains) holds.
+    /// Bytes past the end of the piece are left out, so the lengths of the spans of a block that has bytes add
+    /// up to `block.len` exactly when [`contains`](Self::contains) holds.
     pub fn spans(&self, block: Block) -> impl Iterator<Item = Span> + '_ {
-        let from = u64::from(block.piece.0) * u64::from(self.piece_length) + u64::from(block.offset);
-        let until = (from + u64::from(block.len)).min(self.total);
+        let start = u64::from(block.piece.0) * u64::from(self.piece_length);
+        let from = start + u64::from(block.offset);
+        let until =
+            start + u64::from(block.offset.saturating_add(block.len).min(self.piece_len(block.piece)));
         let first = self.files.partition_point(|file| file.start + file.len <= from);
         self.files[first..]
             .iter()
             .enumerate()
-            .take_while(move |(_, file)| file.start < until)
+            .take_while(move |(_, file)| from.max(file.start) < until)
             .filter(|(_, file)| file.len > 0)
             .map(move |(place, file)| {
                 let begin = from.max(file.start);
@@ -236,6 +238,16 @@ mod tests {
         assert!(!layout.contains(Block { piece: PieceIndex(0), offset: u32::MAX, len: 2 }));
         assert!(!layout.contains(Block { piece: PieceIndex(0), offset: 0, len: 0 }));
         assert_eq!(spans(&layout, 2, 0, 9), [(0, 20, 5)]);
+    }
+
+    #[test]
+    fn a_block_has_no_bytes_outside_its_piece_and_an_empty_one_has_none() {
+        let layout = layout(10, &[4, 21]);
+        assert_eq!(spans(&layout, 0, 2, 9), [(0, 2, 2), (1, 0, 6)]);
+        assert_eq!(spans(&layout, 0, 2, u32::MAX), [(0, 2, 2), (1, 0, 6)]);
+        assert_eq!(spans(&layout, 0, 12, 3), []);
+        assert_eq!(spans(&layout, 0, 2, 0), [], "not a run of 0 bytes");
+        assert_eq!(spans(&layout, u32::MAX, u32::MAX, u32::MAX), []);
     }
 
     #[test]

@@ -374,3 +374,134 @@ fn piece(head: &[u8; 17]) -> PieceIndex {
 fn u32_at(head: &[u8; 17], at: usize) -> u32 {
     u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec;
+
+    use super::*;
+
+    fn decoder(bytes: &[u8]) -> Decoder {
+        let mut decoder = Decoder::new(DecoderLimits { bitfield_len: 2, ..DecoderLimits::default() });
+        decoder.push(Bytes::copy_from_slice(bytes));
+        decoder
+    }
+
+    fn error(bytes: &[u8]) -> WireError {
+        decoder(bytes).next().unwrap_err()
+    }
+
+    #[test]
+    fn a_length_no_message_has_is_refused_before_its_id_is_there() {
+        let max = (1 << 20) + 2;
+        assert_eq!(error(&[0x7f, 0xff, 0xff, 0xff]), WireError::TooLong { id: None, len: 0x7fff_ffff, max });
+        assert_eq!(error(&[0xff; 5]), WireError::TooLong { id: None, len: u32::MAX, max });
+    }
+
+    #[test]
+    fn a_length_the_message_cannot_have_is_refused_with_its_id() {
+        assert_eq!(error(&[0, 0, 0, 6, 4]), WireError::Length { id: 4, got: 6, want: 5 });
+        assert_eq!(error(&[0, 0, 0, 2, 0]), WireError::Length { id: 0, got: 2, want: 1 });
+        assert_eq!(error(&[0, 0, 0, 12, 6]), WireError::Length { id: 6, got: 12, want: 13 });
+        assert_eq!(error(&[0, 0, 0, 8, 7]), WireError::TooShort { id: 7, len: 8, min: 9 });
+        assert_eq!(error(&[0, 0, 0, 1, 20]), WireError::TooShort { id: 20, len: 1, min: 2 });
+        assert_eq!(error(&[0, 0, 0, 4, 5]), WireError::BitfieldLength { got: 3, want: 2 });
+        assert_eq!(error(&[0, 0, 0, 1, 5]), WireError::BitfieldLength { got: 0, want: 2 });
+        let max = 9 + 128 * 1024;
+        assert_eq!(error(&[0, 2, 0, 10, 7]), WireError::TooLong { id: Some(7), len: max + 1, max });
+    }
+
+    #[test]
+    fn an_error_stays() {
+        let mut decoder = decoder(&[0, 0, 0, 2, 0]);
+        let first = decoder.next();
+        decoder.push(Bytes::from_static(&[0, 0, 0, 1, 0]));
+        assert_eq!(decoder.next(), first);
+    }
+
+    #[test]
+    fn a_wrong_protocol_is_refused_at_its_first_byte() {
+        assert_eq!(decoder(b"\x13BitT").handshake(), Ok(None));
+        assert_eq!(decoder(b"\x13bitT").handshake(), Err(WireError::ProtocolString));
+        assert_eq!(decoder(b"G").handshake(), Err(WireError::ProtocolString));
+    }
+
+    #[test]
+    fn a_message_may_follow_the_handshake_in_the_same_read() {
+        let mut bytes = [0; Handshake::LEN + 5];
+        bytes[..20].copy_from_slice(PROTOCOL);
+        bytes[Handshake::LEN..].copy_from_slice(&[0, 0, 0, 1, 1]);
+        let mut decoder = decoder(&bytes);
+        assert!(decoder.handshake().unwrap().is_some());
+        assert_eq!(decoder.next(), Ok(Some(Message::Unchoke)));
+        assert_eq!(decoder.buffered(), 0);
+    }
+
+    #[test]
+    fn a_block_lies_where_it_was_read() {
+        let buffer = Bytes::from([&[0, 0, 0, 12, 7, 0, 0, 0, 1, 0, 0, 0, 2][..], b"abc"].concat());
+        let mut decoder = Decoder::new(DecoderLimits::default());
+        decoder.push(buffer.slice(..14));
+        assert_eq!(decoder.buffered(), 14);
+        // The first 14 bytes are few enough to be copied while waiting; the rest is not.
+        assert_eq!(decoder.next(), Ok(None));
+        decoder.push(buffer.slice(14..));
+        assert!(matches!(decoder.next(), Ok(Some(Message::Piece { .. }))));
+
+        decoder.push(buffer.clone());
+        let Ok(Some(Message::Piece { block, data })) = decoder.next() else {
+            panic!("a whole message is there")
+        };
+        assert_eq!(block, Block { piece: PieceIndex(1), offset: 2, len: 3 });
+        assert_eq!(data.parts().next().map(|part| part.as_ptr()), Some(buffer[13..].as_ptr()));
+    }
+
+    #[test]
+    fn the_body_of_an_unknown_message_is_never_held() {
+        let mut decoder = decoder(&[0, 1, 0, 1, 99, 1, 2, 3]);
+        assert_eq!(decoder.next(), Ok(Some(Message::Unknown { id: 99 })));
+        assert_eq!((decoder.next(), decoder.buffered()), (Ok(None), 0));
+        decoder.push(Bytes::from(vec![7; 65_000]));
+        assert_eq!((decoder.next(), decoder.buffered()), (Ok(None), 0));
+        let mut rest = vec![7; 65_536 - 65_003];
+        rest.extend_from_slice(&[0, 0, 0, 0, 0]);
+        decoder.push(Bytes::from(rest));
+        assert_eq!((decoder.next(), decoder.next()), (Ok(Some(Message::KeepAlive)), Ok(None)));
+        assert_eq!(decoder.buffered(), 1);
+    }
+
+    /// A read buffer whose owner can see whether it is still in use.
+    struct Lease(#[expect(dead_code, reason = "counted, not read")] Arc<()>);
+
+    impl AsRef<[u8]> for Lease {
+        fn as_ref(&self) -> &[u8] {
+            &[0, 0, 0, 2, 20, 0, 0, 0, 0, 5, 4]
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_left_over_do_not_keep_their_read_buffer() {
+        let leases = Arc::new(());
+        let mut decoder = Decoder::new(DecoderLimits::default());
+        decoder.push(Bytes::from_owner(Lease(leases.clone())));
+        let extended = decoder.next();
+        assert!(matches!(extended, Ok(Some(Message::Extended { .. }))));
+        assert_eq!((decoder.next(), decoder.buffered()), (Ok(None), 5));
+        assert_eq!(Arc::strong_count(&leases), 1);
+    }
+
+    #[test]
+    fn a_peer_that_sends_a_byte_at_a_time_fills_no_queue() {
+        let mut decoder = decoder(&[0, 1, 0, 9, 7, 0, 0, 0, 0, 0, 0, 0]);
+        for count in 0..65_536 {
+            assert_eq!(decoder.next(), Ok(None), "{count}");
+            decoder.push(Bytes::copy_from_slice(&[count as u8]));
+            assert!(decoder.later.len() <= 16 + decoder.held / 2048, "{} buffers", decoder.later.len());
+        }
+        decoder.push(Bytes::from_static(&[255]));
+        let Ok(Some(Message::Piece { block, data })) = decoder.next() else { panic!("it is complete") };
+        assert_eq!(block.len as usize, data.len());
+        assert!(data.parts().count() < 64);
+    }
+}
