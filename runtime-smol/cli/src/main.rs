@@ -7,10 +7,13 @@ mod demo;
 mod errors;
 mod get;
 mod info;
+mod json;
 mod magnet;
 mod man;
 mod output;
 mod printable;
+mod progress;
+mod signals;
 mod units;
 mod verify;
 

@@ -103,9 +103,22 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
+/// Like [`span`], with tenths below ten seconds.
+pub(crate) fn span_precise(took: Duration) -> String {
+    if took < Duration::from_secs(10) { format!("{:.1}s", took.as_secs_f64()) } else { span(took) }
+}
+
+/// Whole percents, and 100 only when nothing is missing.
+pub(crate) fn percent(done: u64, total: u64) -> u64 {
+    if total == 0 || done >= total {
+        return 100;
+    }
+    u64::try_from(u128::from(done) * 100 / u128::from(total)).unwrap_or(100)
+}
+
 /// How long the rest takes at this rate; `None` when that cannot be said or is beyond 100 days.
 pub(crate) fn time_left(bytes_missing: u64, bytes_per_second: u64) -> Option<Duration> {
-    let seconds = bytes_missing.checked_div(bytes_per_second)? + 1;
+    let seconds = bytes_missing.checked_div(bytes_per_second)?.saturating_add(1);
     (seconds < 100 * 86_400).then(|| Duration::from_secs(seconds))
 }
 

@@ -1,0 +1,42 @@
+//! The JSON of `get`: one object a line, flushed at once.
+
+use std::net::SocketAddr;
+
+use pieceful_core::engine::TorrentStatus;
+use serde::Serialize;
+
+use super::Shown;
+use crate::errors::Failure;
+use crate::json;
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line<'a> {
+    Listening { address: SocketAddr },
+    Progress { torrent: String, bytes_done: u64, bytes_total: u64, down_rate: u64, up_rate: u64, peers: u32 },
+    Finished { torrent: String },
+    Error { message: &'a str },
+}
+
+pub(super) fn listening(address: SocketAddr) -> Result<(), Failure> {
+    json::line(&Line::Listening { address })
+}
+
+pub(super) fn progress(shown: &Shown, status: &TorrentStatus) -> Result<(), Failure> {
+    json::line(&Line::Progress {
+        torrent: shown.info_hash.to_hex(),
+        bytes_done: status.bytes_done,
+        bytes_total: status.bytes_total,
+        down_rate: status.traffic.down_rate,
+        up_rate: status.traffic.up_rate,
+        peers: status.peers,
+    })
+}
+
+pub(super) fn finished(shown: &Shown) -> Result<(), Failure> {
+    json::line(&Line::Finished { torrent: shown.info_hash.to_hex() })
+}
+
+pub(super) fn error(message: &str) -> Result<(), Failure> {
+    json::line(&Line::Error { message })
+}

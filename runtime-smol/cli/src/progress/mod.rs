@@ -1,0 +1,203 @@
+//! How a running command tells what it does: live bars, plain lines, JSON, or not at all.
+
+mod bars;
+mod json;
+mod lines;
+
+use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use pieceful_core::engine::{TorrentState, TorrentStatus};
+use pieceful_core::id::InfoHash;
+
+use crate::errors::Failure;
+use crate::printable::printable;
+use crate::units;
+use bars::Bars;
+use lines::Lines;
+
+/// What is told, and how.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    torrents: Vec<Shown>,
+    how: How,
+}
+
+#[derive(Debug)]
+enum How {
+    /// Standard error is a terminal.
+    Bars(Bars),
+    /// It is a file or a pipe.
+    Lines(Lines),
+    /// One object a line on standard output, for programs.
+    Json,
+    Quiet,
+}
+
+/// One torrent as it is shown.
+#[derive(Debug)]
+struct Shown {
+    /// Safe to print.
+    name: String,
+    info_hash: InfoHash,
+    started: Instant,
+    /// Bytes that were there before this run.
+    had: Option<u64>,
+}
+
+/// What the user asked to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    ForPeople,
+    Json,
+    Quiet,
+}
+
+impl Progress {
+    /// Nothing shown yet.
+    pub(crate) fn new(wish: Wish) -> Self {
+        let how = match wish {
+            Wish::Json => How::Json,
+            Wish::Quiet => How::Quiet,
+            Wish::ForPeople if io::stderr().is_terminal() => How::Bars(Bars::new()),
+            Wish::ForPeople => How::Lines(Lines::default()),
+        };
+        Self { torrents: Vec::new(), how }
+    }
+
+    /// A torrent to show from now on; they are counted from 0.
+    pub(crate) fn add(&mut self, name: &str, info_hash: InfoHash) {
+        let shown =
+            Shown { name: printable(name).into_owned(), info_hash, started: Instant::now(), had: None };
+        self.torrents.push(shown);
+    }
+
+    /// How often numbers are worth pulling.
+    pub(crate) fn interval(&self) -> Duration {
+        match self.how {
+            How::Bars(_) => Duration::from_millis(200),
+            How::Lines(_) | How::Json | How::Quiet => Duration::from_secs(1),
+        }
+    }
+
+    /// Peers can connect to us at `address`.
+    pub(crate) fn listening(&self, address: SocketAddr) -> Result<(), Failure> {
+        match self.how {
+            How::Json => json::listening(address),
+            How::Bars(_) | How::Lines(_) | How::Quiet => Ok(()),
+        }
+    }
+
+    /// The check of what is there has ended.
+    pub(crate) fn checked(&mut self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
+        self.torrents[torrent].had = Some(status.bytes_done);
+        match self.how {
+            How::Json => json::progress(&self.torrents[torrent], status)?,
+            How::Bars(_) | How::Lines(_) | How::Quiet => {}
+        }
+        if status.bytes_done > 0 && status.bytes_done < status.bytes_total {
+            let name = &self.torrents[torrent].name;
+            let (done, total) = (units::size(status.bytes_done), units::size(status.bytes_total));
+            self.note(&format!("{name}: going on with {done} of {total} that are there already"));
+        }
+        Ok(())
+    }
+
+    /// The numbers now.
+    pub(crate) fn update(&mut self, statuses: &[Option<TorrentStatus>]) -> Result<(), Failure> {
+        match &mut self.how {
+            How::Bars(bars) => bars.update(&self.torrents, statuses),
+            How::Lines(lines) => lines.update(&self.torrents, statuses),
+            How::Json => {
+                for (shown, status) in self.torrents.iter().zip(statuses) {
+                    match status {
+                        Some(status) if shown.had.is_some() && status.state != TorrentState::Checking => {
+                            json::progress(shown, status)?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            How::Quiet => {}
+        }
+        Ok(())
+    }
+
+    /// Everything of this torrent is on disk and verified.
+    pub(crate) fn finished(&mut self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
+        let shown = &self.torrents[torrent];
+        match &mut self.how {
+            How::Bars(bars) => bars.done(torrent, &shown.finished(status)),
+            How::Lines(_) => eprintln!("{}: {}", shown.name, shown.summary(status)),
+            How::Json => {
+                json::progress(shown, status)?;
+                json::finished(shown)?;
+            }
+            How::Quiet => {}
+        }
+        Ok(())
+    }
+
+    /// This torrent cannot go on.
+    pub(crate) fn failed(&mut self, torrent: usize, failure: &Failure) -> Result<(), Failure> {
+        let name = self.torrents[torrent].name.clone();
+        match &mut self.how {
+            How::Bars(bars) => {
+                bars.done(torrent, &bars::failed(&name, &failure.to_string()));
+                Ok(())
+            }
+            How::Lines(_) | How::Quiet => {
+                eprintln!("{name}: {failure}");
+                Ok(())
+            }
+            How::Json => {
+                eprintln!("{name}: {failure}");
+                json::error(&format!("{name}: {failure}"))
+            }
+        }
+    }
+
+    /// Something people may want to know. Programs are not told.
+    pub(crate) fn note(&mut self, text: &str) {
+        match &self.how {
+            How::Bars(bars) => bars.note(&printable(text)),
+            How::Lines(_) => eprintln!("{}", printable(text)),
+            How::Json | How::Quiet => {}
+        }
+    }
+
+    /// The command has failed; what to do comes with the last line of standard error.
+    pub(crate) fn error(&self, failure: &Failure) -> Result<(), Failure> {
+        match self.how {
+            How::Json => json::error(&failure.to_string()),
+            How::Bars(_) | How::Lines(_) | How::Quiet => Ok(()),
+        }
+    }
+
+    /// Takes the bars away; lines stay.
+    pub(crate) fn close(&mut self) {
+        if let How::Bars(bars) = &mut self.how {
+            bars.close();
+        }
+    }
+}
+
+impl Shown {
+    /// What a finished torrent leaves on the screen.
+    fn finished(&self, status: &TorrentStatus) -> String {
+        bars::finished(&self.name, &self.summary(status))
+    }
+
+    /// `1.50 GiB in 12s, 128 MiB/s`.
+    fn summary(&self, status: &TorrentStatus) -> String {
+        let size = units::size(status.bytes_total);
+        let fetched = status.bytes_done.saturating_sub(self.had.unwrap_or(0));
+        if fetched == 0 {
+            return format!("{size}, all of it was there already");
+        }
+        let took = self.started.elapsed();
+        let rate = (fetched as f64 / took.as_secs_f64().max(0.001)) as u64;
+        format!("{size} in {}, {}", units::span_precise(took), units::rate(rate))
+    }
+}
