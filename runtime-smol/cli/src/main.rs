@@ -14,6 +14,7 @@ mod output;
 mod printable;
 mod progress;
 mod signals;
+mod source;
 mod units;
 mod verify;
 

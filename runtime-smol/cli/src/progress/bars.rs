@@ -41,7 +41,7 @@ impl Bars {
 
     pub(super) fn update(&mut self, torrents: &[Shown], statuses: &[Option<TorrentStatus>]) {
         self.bars.resize(torrents.len(), None);
-        self.ended.resize(torrents.len(), false);
+        self.ended.resize(torrents.len().max(self.ended.len()), false);
         let (columns, rows) = screen();
         let width = match columns {
             ..NARROW => Width::Narrow,
@@ -81,16 +81,29 @@ impl Bars {
         }
     }
 
-    /// The torrent's bar goes, `line` stays in its place.
-    pub(super) fn done(&mut self, torrent: usize, line: &str) {
-        if let Some(ended) = self.ended.get_mut(torrent) {
-            *ended = true;
+    /// The torrent's bar goes, `line` stays.
+    pub(super) fn finished(&mut self, torrent: usize, line: &str) {
+        self.remove(torrent);
+        self.note(&format!("{} {line}", paint("32", "✓")));
+    }
+
+    /// The torrent's bar goes, `line` stays if there is one.
+    pub(super) fn failed(&mut self, torrent: usize, line: Option<&String>) {
+        self.remove(torrent);
+        if let Some(line) = line {
+            self.note(&format!("{} {line}", paint("31", "✗")));
         }
+    }
+
+    fn remove(&mut self, torrent: usize) {
+        if self.ended.len() <= torrent {
+            self.ended.resize(torrent + 1, false);
+        }
+        self.ended[torrent] = true;
         if let Some(bar) = self.bars.get_mut(torrent).and_then(Option::take) {
             bar.finish_and_clear();
             self.multi.remove(&bar);
         }
-        self.note(line);
     }
 
     /// A line above the bars.
@@ -113,16 +126,6 @@ fn insert(multi: &MultiProgress, total: Option<&ProgressBar>) -> ProgressBar {
         Some(total) => multi.insert_before(total, ProgressBar::no_length()),
         None => multi.add(ProgressBar::no_length()),
     }
-}
-
-/// The line a finished torrent leaves.
-pub(super) fn finished(name: &str, summary: &str) -> String {
-    format!("{} {name}  {summary}", paint("32", "✓"))
-}
-
-/// The line a torrent leaves that cannot go on.
-pub(super) fn failed(name: &str, why: &str) -> String {
-    format!("{} {name}  {why}", paint("31", "✗"))
 }
 
 /// `text` in a colour, unless the user wants none (no-color.org).

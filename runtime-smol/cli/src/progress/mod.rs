@@ -128,7 +128,7 @@ impl Progress {
     pub(crate) fn finished(&mut self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
         let shown = &self.torrents[torrent];
         match &mut self.how {
-            How::Bars(bars) => bars.done(torrent, &shown.finished(status)),
+            How::Bars(bars) => bars.finished(torrent, &format!("{}  {}", shown.name, shown.summary(status))),
             How::Lines(_) => eprintln!("{}: {}", shown.name, shown.summary(status)),
             How::Json => {
                 json::progress(shown, status)?;
@@ -139,23 +139,20 @@ impl Progress {
         Ok(())
     }
 
-    /// This torrent cannot go on.
+    /// This torrent cannot go on. A lone torrent's reason is left for the last line of standard error.
     pub(crate) fn failed(&mut self, torrent: usize, failure: &Failure) -> Result<(), Failure> {
-        let name = self.torrents[torrent].name.clone();
+        let lone = self.torrents.len() == 1;
+        let text = format!("{}: {failure}", self.torrents[torrent].name);
         match &mut self.how {
-            How::Bars(bars) => {
-                bars.done(torrent, &bars::failed(&name, &failure.to_string()));
-                Ok(())
-            }
-            How::Lines(_) | How::Quiet => {
-                eprintln!("{name}: {failure}");
-                Ok(())
-            }
+            How::Bars(bars) => bars.failed(torrent, (!lone).then_some(&text)),
+            How::Lines(_) | How::Quiet | How::Json if lone => {}
+            How::Lines(_) | How::Quiet => eprintln!("{text}"),
             How::Json => {
-                eprintln!("{name}: {failure}");
-                json::error(&format!("{name}: {failure}"))
+                eprintln!("{text}");
+                json::error(&text)?;
             }
         }
+        Ok(())
     }
 
     /// Something people may want to know. Programs are not told.
@@ -167,11 +164,11 @@ impl Progress {
         }
     }
 
-    /// The command has failed; what to do comes with the last line of standard error.
-    pub(crate) fn error(&self, failure: &Failure) -> Result<(), Failure> {
-        match self.how {
-            How::Json => json::error(&failure.to_string()),
-            How::Bars(_) | How::Lines(_) | How::Quiet => Ok(()),
+    /// The command has failed with this as the last line of standard error.
+    pub(crate) fn error(&self, failure: &Failure) {
+        if let How::Json = self.how {
+            // When standard output is what failed, the exit status is left to say so.
+            let _ = json::error(&failure.to_string());
         }
     }
 
@@ -184,11 +181,6 @@ impl Progress {
 }
 
 impl Shown {
-    /// What a finished torrent leaves on the screen.
-    fn finished(&self, status: &TorrentStatus) -> String {
-        bars::finished(&self.name, &self.summary(status))
-    }
-
     /// `1.50 GiB in 12s, 128 MiB/s`.
     fn summary(&self, status: &TorrentStatus) -> String {
         let size = units::size(status.bytes_total);

@@ -1,0 +1,144 @@
+//! What `get` says in words: which events are worth a line, and what helps when nothing happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use pieceful_core::engine::{Event, TorrentState, TorrentStatus};
+
+use crate::units;
+
+/// Without a peer for this long, a user wonders.
+const HELP_AFTER: Duration = Duration::from_secs(10);
+/// And once more, seldom enough not to nag.
+const HELP_AGAIN: Duration = Duration::from_secs(120);
+
+/// What has been said, so that it is not said again.
+#[derive(Debug)]
+pub(super) struct Notes {
+    several: bool,
+    /// The last trouble of each tracker of each torrent.
+    trackers: BTreeMap<(String, String), String>,
+    banned: BTreeSet<std::net::IpAddr>,
+    /// Since when each torrent has been without a peer, and how long to wait before saying so.
+    alone: BTreeMap<String, (Instant, Duration)>,
+}
+
+/// Where peers are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried {
+    pub(super) trackers: usize,
+    /// Given with `--peer`.
+    pub(super) peers: usize,
+}
+
+impl Notes {
+    /// `several`: each line begins with the name of its torrent.
+    pub(super) fn new(several: bool) -> Self {
+        let (trackers, alone) = (BTreeMap::new(), BTreeMap::new());
+        Self { several, trackers, banned: BTreeSet::new(), alone }
+    }
+
+    /// A line about `event`, if it is news to a person.
+    pub(super) fn about(&mut self, event: &Event, name: &str) -> Option<String> {
+        let text = match event {
+            Event::PeerBanned { peer, .. } => self
+                .banned
+                .insert(peer.ip())
+                .then(|| format!("peer {peer} sent wrong data and is not asked again"))?,
+            Event::PieceFailed { piece, .. } => format!("piece {piece} arrived damaged, fetching it again"),
+            Event::TrackerFailed { url, error, .. } => {
+                self.tracker(name, url, format!("tracker {}: {error}", host(url)))?
+            }
+            Event::TrackerWarned { url, warning, .. } => {
+                self.tracker(name, url, format!("tracker {} says: {warning}", host(url)))?
+            }
+            Event::TrackerAnswered { url, .. } => {
+                self.trackers.remove(&(String::from(name), url.clone()));
+                return None;
+            }
+            _ => return None,
+        };
+        Some(self.named(name, &text))
+    }
+
+    /// `text`, unless that was the last thing said about this tracker.
+    fn tracker(&mut self, name: &str, url: &str, text: String) -> Option<String> {
+        let said = self.trackers.insert((String::from(name), String::from(url)), text.clone());
+        (said.as_ref() != Some(&text)).then_some(text)
+    }
+
+    /// What is being tried and what the user can do, once a download has had no peer for a while.
+    pub(super) fn help(&mut self, name: &str, status: &TorrentStatus, tried: &Tried) -> Option<String> {
+        if status.state != TorrentState::Downloading || status.peers > 0 {
+            self.alone.remove(name);
+            return None;
+        }
+        let (since, patience) =
+            self.alone.entry(String::from(name)).or_insert_with(|| (Instant::now(), HELP_AFTER));
+        if since.elapsed() < *patience {
+            return None;
+        }
+        *since = Instant::now();
+        *patience = HELP_AGAIN;
+        Some(self.named(name, &help(status.known_peers, tried)))
+    }
+
+    fn named(&self, name: &str, text: &str) -> String {
+        if self.several { format!("{name}: {text}") } else { String::from(text) }
+    }
+}
+
+fn help(known_peers: u32, tried: &Tried) -> String {
+    let mut sources = Vec::new();
+    if tried.trackers > 0 {
+        sources.push(units::counted(tried.trackers as u64, "tracker"));
+    }
+    if tried.peers > 0 {
+        sources.push(format!("{} given with --peer", units::counted(tried.peers as u64, "peer")));
+    }
+    if sources.is_empty() {
+        return String::from(
+            "no peers: the torrent names no tracker; add one with --tracker, or a peer with --peer",
+        );
+    }
+    let addresses = match known_peers {
+        0 => String::from("no address learnt yet"),
+        1 => String::from("1 address known, no answer yet"),
+        known => format!("{} addresses known, no answer yet", units::count(u64::from(known))),
+    };
+    format!(
+        "no peers yet: asking {}, {addresses}; still trying, or add a peer with --peer, a tracker with --tracker",
+        sources.join(" and ")
+    )
+}
+
+/// The host and port of a URL: what follows may be a pass key, which belongs in no log.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    rest.rsplit_once('@').map_or(rest, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_key_never_reaches_the_screen() {
+        assert_eq!(
+            host("https://user:secret@tracker.example:443/a1b2c3/announce?k=1"),
+            "tracker.example:443"
+        );
+        assert_eq!(host("udp://[2001:db8::1]:6969"), "[2001:db8::1]:6969");
+        assert_eq!(host("http://tracker.example?passkey=1"), "tracker.example");
+    }
+
+    #[test]
+    fn help_names_what_is_tried_and_what_to_do() {
+        let alone = help(0, &Tried { trackers: 0, peers: 0 });
+        assert!(alone.contains("no tracker") && alone.contains("--peer"), "{alone}");
+        let waiting = help(3, &Tried { trackers: 2, peers: 1 });
+        assert!(waiting.contains("2 trackers and 1 peer given with --peer"), "{waiting}");
+        assert!(waiting.contains("3 addresses known"), "{waiting}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The session of `get`: how it is set up from the options, how it ends, and what its errors call for.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_lite::FutureExt as _;
+use pieceful_core::disk::DiskErrorKind;
+use pieceful_core::engine::{self, Config, PieceOrder, RateLimits, TorrentError};
+use pieceful_smol::{AddError, Options, Session, StartError};
+
+use crate::args::Get;
+use crate::errors::{Failure, io_advice};
+use crate::progress::Progress;
+
+/// A tracker that does not answer holds up the end no longer than this.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Starts the session and says where it listens.
+pub(super) fn start(args: &Get, progress: &mut Progress) -> Result<Session, Failure> {
+    let session = match args.listen {
+        Some(address) => start_on(args, vec![address], progress),
+        None => start_anywhere(args, progress),
+    }
+    .map_err(|error| why_not_started(&error))?;
+    for &address in session.listening() {
+        progress.listening(address)?;
+    }
+    Ok(session)
+}
+
+/// Any free port, the same one on IPv4 and IPv6: trackers and peers are told of one port.
+fn start_anywhere(args: &Get, progress: &mut Progress) -> Result<Session, StartError> {
+    /// A free port may be taken by another program before we have it.
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        let Ok(port) = free_port() else { break };
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        match start_on(args, vec![v4, v6], progress) {
+            Err(StartError::Listen { address, source }) if address == v6 && no_such_family(&source) => {
+                return start_on(args, vec![v4], progress);
+            }
+            Err(StartError::Listen { source, .. }) if source.kind() == ErrorKind::AddrInUse => {}
+            ended => return ended,
+        }
+    }
+    start_on(args, vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))], progress)
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())
+}
+
+/// Whether the system has no IPv6, or none here.
+fn no_such_family(error: &io::Error) -> bool {
+    let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
+}
+
+fn start_on(args: &Get, listen: Vec<SocketAddr>, progress: &mut Progress) -> Result<Session, StartError> {
+    let options = Options { listen, config: config(args), state: state_folder(), ..Options::default() };
+    match Session::start(options.clone()) {
+        // Somebody without a home can download all the same.
+        Err(StartError::State { path, source }) => {
+            let path = path.display();
+            progress.note(&format!("nothing is kept for the next run: cannot use {path}: {source}"));
+            Session::start(Options { state: None, ..options })
+        }
+        ended => ended,
+    }
+}
+
+fn config(args: &Get) -> Config {
+    let rates = RateLimits { download: args.max_download, upload: args.max_upload };
+    Config { rates, ..Config::default() }
+}
+
+pub(super) fn order(args: &Get) -> PieceOrder {
+    if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() }
+}
+
+/// `$XDG_STATE_HOME/pieceful`, by default `~/.local/state/pieceful`.
+fn state_folder() -> Option<PathBuf> {
+    let chosen = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = chosen.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))?;
+    base.is_absolute().then(|| base.join("pieceful"))
+}
+
+/// Tells the trackers, closes the files.
+pub(super) async fn stop(session: &Session) {
+    let late = async {
+        smol::Timer::after(STOP_TIME).await;
+        Ok(())
+    };
+    // What did not end in time is left behind: everything verified is on disk.
+    let _ = session.stop().or(late).await;
+}
+
+fn why_not_started(error: &StartError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        StartError::Listen { source, .. } => failure.advice(match source.kind() {
+            ErrorKind::AddrInUse => "another program has that port: choose another one with --listen",
+            ErrorKind::AddrNotAvailable => "choose an address of this machine with --listen",
+            ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
+            _ => "choose another address with --listen",
+        }),
+        StartError::State { source, .. } => failure.advice(io_advice(source)),
+        StartError::System(source) => failure.advice(io_advice(source)),
+    }
+}
+
+/// Why a torrent was not added, and what to do.
+pub(super) fn why_not_added(error: &AddError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        AddError::Folder { source, .. } => match source.kind() {
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                failure.advice("a file is in the way: choose another folder with -o")
+            }
+            _ => failure.advice(format!("{}, or choose another folder with -o", io_advice(source))),
+        },
+        AddError::Engine(engine::AddError::Tracker) => failure.advice("mend what is given with --tracker"),
+        AddError::Engine(engine::AddError::TooMany) => failure.advice("download fewer at once"),
+        AddError::Engine(engine::AddError::Duplicate) => failure.advice("name it once"),
+        AddError::Engine(engine::AddError::Stopping) | AddError::Stopped => {
+            failure.advice("run the same command again")
+        }
+    }
+}
+
+/// Why a torrent cannot go on, and what to do.
+pub(super) fn why_it_failed(error: &TorrentError, folder: &Path) -> Failure {
+    let failure = Failure::new(error.to_string());
+    let folder = folder.display();
+    match error {
+        TorrentError::OtherData { .. } => {
+            failure.advice("use --overwrite to replace it, or choose another folder with -o")
+        }
+        TorrentError::Disk(error) => match error.kind {
+            DiskErrorKind::NoSpace => failure.advice(format!(
+                "free some space for {folder}, then run the same command again: it continues"
+            )),
+            DiskErrorKind::Denied => {
+                failure.advice(format!("check who may write in {folder}, or choose another folder with -o"))
+            }
+            DiskErrorKind::InTheWay => failure.advice("move it away, or choose another folder with -o"),
+            DiskErrorKind::Missing => {
+                failure.advice("leave the files alone while they arrive, then run the same command again")
+            }
+            DiskErrorKind::TooManyOpen => {
+                failure.advice("raise the limit (`ulimit -n`), or download fewer at once")
+            }
+            DiskErrorKind::Io => failure.advice(format!("check the disk that holds {folder}")),
+        },
+    }
+}
