@@ -1,5 +1,7 @@
 //! What a peer did that no conforming peer does, as far as its bytes alone show it.
 
+use crate::bencode::BencodeError;
+
 /// A violation of the peer protocol. The stream cannot be read any further.
 ///
 /// Lengths are the message's own: the value of its prefix, id included.
@@ -47,9 +49,12 @@ pub enum WireError {
         /// Bytes the torrent's pieces take.
         want: u32,
     },
-    /// An extension handshake that is not a bencoded dictionary (BEP 10).
+    /// An extension handshake that is not bencode (BEP 10).
+    #[error("the extension handshake is not bencode: {0}")]
+    ExtendedHandshake(#[from] BencodeError),
+    /// An extension handshake that is another bencoded value than a dictionary.
     #[error("the extension handshake is not a dictionary")]
-    ExtendedHandshake,
+    ExtendedNotDictionary,
 }
 
 fn named(id: Option<u8>) -> impl core::fmt::Display {
