@@ -13,8 +13,10 @@ use bytes::Bytes;
 use crate::chain::Chain;
 use crate::id::{Block, Digest, PieceIndex};
 
+mod hasher;
 mod layout;
 
+pub use hasher::PieceHasher;
 pub use layout::{Layout, LayoutError, LayoutFile, Span};
 
 /// One thing for a disk worker to do.

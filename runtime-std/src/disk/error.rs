@@ -1,0 +1,68 @@
+//! What the system's error numbers mean to the engine.
+
+use std::path::Path;
+
+use pieceful_core::disk::{DiskError, DiskErrorKind};
+use rustix::io::Errno;
+
+/// The failure `errno` at `path`, which is file number `file` of the layout.
+pub(super) fn at(errno: Errno, file: Option<u32>, path: &Path) -> DiskError {
+    DiskError { kind: kind(errno), file, message: format!("{}: {errno}", path.display()) }
+}
+
+/// Something that is not a regular file stands at `path`.
+pub(super) fn in_the_way(file: u32, path: &Path, what: &str) -> DiskError {
+    DiskError {
+        kind: DiskErrorKind::InTheWay,
+        file: Some(file),
+        message: format!("{}: {what}", path.display()),
+    }
+}
+
+/// The file at `path` ends before what was to be read.
+pub(super) fn too_short(file: u32, path: &Path) -> DiskError {
+    DiskError {
+        kind: DiskErrorKind::Missing,
+        file: Some(file),
+        message: format!("{}: shorter than the torrent says", path.display()),
+    }
+}
+
+/// An action on a torrent that is not open, or on bytes it does not have.
+pub(super) fn not_open() -> DiskError {
+    plain(DiskErrorKind::Missing, "the torrent's files are not open")
+}
+
+/// A block outside the torrent.
+pub(super) fn no_such_block() -> DiskError {
+    plain(DiskErrorKind::Missing, "no such block in the torrent")
+}
+
+/// The workers have been stopped.
+pub(super) fn stopped() -> DiskError {
+    plain(DiskErrorKind::Io, "the disk workers have been stopped")
+}
+
+/// A worker panicked over it.
+pub(super) fn panicked() -> DiskError {
+    plain(DiskErrorKind::Io, "a disk worker failed: this is a bug")
+}
+
+fn plain(kind: DiskErrorKind, message: &str) -> DiskError {
+    DiskError { kind, file: None, message: message.to_owned() }
+}
+
+fn kind(errno: Errno) -> DiskErrorKind {
+    match errno {
+        // FBIG: the file system, or a resource limit, has no room for a file this long.
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => DiskErrorKind::NoSpace,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY => DiskErrorKind::Denied,
+        // XDEV: the way leads out of the download folder. NXIO: a socket or a FIFO without a reader.
+        Errno::LOOP | Errno::ISDIR | Errno::NOTDIR | Errno::XDEV | Errno::NXIO | Errno::NODEV => {
+            DiskErrorKind::InTheWay
+        }
+        Errno::NOENT => DiskErrorKind::Missing,
+        Errno::MFILE | Errno::NFILE => DiskErrorKind::TooManyOpen,
+        _ => DiskErrorKind::Io,
+    }
+}

@@ -1,0 +1,140 @@
+//! Where an engine's saved state lives between runs: one file a key, old or new after a crash, never torn.
+//!
+//! A torrent's state is only good for the folder it was downloaded to, so the file's name holds both: the
+//! info-hash, and a short hash of the folder's path. The same torrent in two folders has two files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pieceful_core::engine::SaveKey;
+use sha1::{Digest as _, Sha1};
+
+/// Longest state that is read back: a torrent of two million pieces and as many files stays below it.
+const STATE_LEN_MAX: u64 = 64 << 20;
+
+/// A folder of saved states.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The store in `folder`, which is created with its parents when something is first saved.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Replaces what is kept for `key` by `data`, durably; removes it when `data` is empty.
+    ///
+    /// `downloads` is the folder the torrent's files lie in.
+    ///
+    /// # Errors
+    /// The system's. What was kept before is then still there.
+    pub fn save(&self, key: SaveKey, downloads: &Path, data: &[u8]) -> io::Result<()> {
+        let path = self.path(key, downloads);
+        if data.is_empty() {
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            };
+        }
+        fs::create_dir_all(&self.folder)?;
+        // Two processes, or two threads of one, may save the same key: each has a temporary file of its own.
+        static SAVES: AtomicU32 = AtomicU32::new(0);
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(format!(".{}.{}.new", std::process::id(), SAVES.fetch_add(1, Ordering::Relaxed)));
+        let result = write_durably(Path::new(&temporary), data).and_then(|()| fs::rename(&temporary, &path));
+        if result.is_err() {
+            let _ = fs::remove_file(&temporary); // the first error is the one that tells
+        }
+        result?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// What was last saved for `key`, if anything.
+    ///
+    /// # Errors
+    /// The system's, and `FileTooLarge` for what cannot be a state; callers go on without one then.
+    pub fn load(&self, key: SaveKey, downloads: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(self.path(key, downloads)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut data = Vec::new();
+        file.take(STATE_LEN_MAX + 1).read_to_end(&mut data)?;
+        if data.len() as u64 > STATE_LEN_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok((!data.is_empty()).then_some(data))
+    }
+
+    fn path(&self, key: SaveKey, downloads: &Path) -> PathBuf {
+        let SaveKey::Torrent(info_hash) = key;
+        // Two spellings of one folder are one folder, where the system can tell.
+        let real = fs::canonicalize(downloads).or_else(|_| std::path::absolute(downloads));
+        let real = real.as_deref().unwrap_or(downloads);
+        let mut name = info_hash.to_hex();
+        name.push('-');
+        for byte in &Sha1::digest(real.as_os_str().as_bytes())[..4] {
+            name.push_str(&format!("{byte:02x}"));
+        }
+        name.push_str(".state");
+        self.folder.join(name)
+    }
+}
+
+fn write_durably(path: &Path, data: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(data)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pieceful_core::id::InfoHash;
+
+    const KEY: SaveKey = SaveKey::Torrent(InfoHash::from_v1([0xab; 20]));
+
+    #[test]
+    fn the_last_save_is_what_loads_and_an_empty_one_forgets() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(place.path().join("state/of/this"));
+        let downloads = place.path().join("downloads");
+        assert_eq!(store.load(KEY, &downloads).unwrap(), None);
+        store.save(KEY, &downloads, b"").unwrap();
+        store.save(KEY, &downloads, b"old").unwrap();
+        store.save(KEY, &downloads, b"new").unwrap();
+        assert_eq!(store.load(KEY, &downloads).unwrap().as_deref(), Some(&b"new"[..]));
+        let names: Vec<_> = fs::read_dir(place.path().join("state/of/this")).unwrap().collect();
+        assert_eq!(names.len(), 1, "no temporary file is left");
+        store.save(KEY, &downloads, b"").unwrap();
+        assert_eq!(store.load(KEY, &downloads).unwrap(), None);
+    }
+
+    #[test]
+    fn one_torrent_in_two_folders_has_two_states() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(place.path());
+        let (one, other) = (place.path().join("one"), place.path().join("other"));
+        store.save(KEY, &one, b"one").unwrap();
+        store.save(KEY, &other, b"other").unwrap();
+        assert_eq!(store.load(KEY, &one).unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(store.load(KEY, &other).unwrap().as_deref(), Some(&b"other"[..]));
+    }
+
+    #[test]
+    fn a_failed_save_keeps_the_old_state() {
+        let place = tempfile::tempdir().unwrap();
+        let blocked = place.path().join("file");
+        fs::write(&blocked, b"in the way").unwrap();
+        let store = Store::new(blocked.join("state"));
+        assert!(store.save(KEY, place.path(), b"new").is_err());
+        assert_eq!(fs::read(&blocked).unwrap(), b"in the way");
+    }
+}
