@@ -29,11 +29,16 @@
 
 #![warn(missing_docs)]
 
+pub mod buffers;
+pub mod clock;
+pub mod disk;
 mod engine_loop;
+pub mod entropy;
 pub mod events;
 pub mod fetcher;
 pub mod resolver;
 pub mod session;
+pub mod store;
 
 pub use events::{Events, SessionEvent};
 pub use session::{AddError, Options, Session, StartError, StopError};

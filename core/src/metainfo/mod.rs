@@ -68,6 +68,17 @@ pub struct File {
 pub struct SafePath(Vec<String>);
 
 impl SafePath {
+    /// The path of these components, unless there is none, or one is empty, `.` or `..`, or holds a separator
+    /// or a control character.
+    pub fn new<C: Into<String>>(components: impl IntoIterator<Item = C>) -> Option<Self> {
+        let components: Vec<String> = components.into_iter().map(Into::into).collect();
+        let safe = |name: &String| {
+            !matches!(name.as_str(), "" | "." | "..")
+                && !name.contains(|c: char| matches!(c, '/' | '\\') || c.is_control())
+        };
+        (!components.is_empty() && components.iter().all(safe)).then_some(Self(components))
+    }
+
     /// Its components, outermost first; at least one.
     pub fn components(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(String::as_str)

@@ -55,7 +55,12 @@ impl TorrentFiles {
     }
 
     /// Opens `file`, sees that it is a regular file and tells its length.
-    pub(super) fn open(&self, file: u32, path: &SafePath, access: Access) -> Result<(OwnedFd, u64), OpenError> {
+    pub(super) fn open(
+        &self,
+        file: u32,
+        path: &SafePath,
+        access: Access,
+    ) -> Result<(OwnedFd, u64), OpenError> {
         let fd = self.folder.open(path, access).map_err(OpenError::System)?;
         let stat = rustix::fs::fstat(&fd).map_err(OpenError::System)?;
         let what = match FileType::from_raw_mode(stat.st_mode) {
@@ -78,9 +83,9 @@ impl TorrentFiles {
 
     /// Whether `file` was written since this was last asked.
     pub(super) fn take_written(&self, file: u32) -> bool {
-        self.written.get(file as usize).is_some_and(|written| {
-            written.load(Ordering::Relaxed) && written.swap(false, Ordering::Acquire)
-        })
+        self.written
+            .get(file as usize)
+            .is_some_and(|written| written.load(Ordering::Relaxed) && written.swap(false, Ordering::Acquire))
     }
 }
 

@@ -127,9 +127,8 @@ fn has_openat2() -> bool {
 
 /// `openat2` by hand: one component at a time, so that none of them can be a link.
 fn open_by_steps(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    let (parent, name) = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => (parent, name),
-        _ => return rustix::fs::openat(dir, path, flags, mode),
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return rustix::fs::openat(dir, path, flags, mode);
     };
     let mut at: Option<OwnedFd> = None;
     for component in parent {

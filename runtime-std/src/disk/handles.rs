@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::files::{OpenError, TorrentFiles};
 use super::folder::Access;
-use super::{error, lock};
+use super::lock;
 
 /// The open files. Shared by all workers; each keeps the one it used last in its [`Hand`].
 pub(super) struct Handles {
@@ -37,7 +37,12 @@ impl Handles {
     }
 
     /// `file`, opened as `access` asks; `None` when it is padding.
-    fn get(&self, files: &TorrentFiles, file: u32, access: Access) -> Result<Option<Arc<OwnedFd>>, DiskError> {
+    fn get(
+        &self,
+        files: &TorrentFiles,
+        file: u32,
+        access: Access,
+    ) -> Result<Option<Arc<OwnedFd>>, DiskError> {
         let Some(path) = files.path(file) else { return Ok(None) };
         let writable = access != Access::Read;
         if let Some(fd) = self.find(files.id, file, writable) {
@@ -130,9 +135,4 @@ impl<'a> Hand<'a> {
     pub(super) fn release(&mut self) {
         self.last = None;
     }
-}
-
-/// A file that has to be a stored one.
-pub(super) fn stored(fd: Option<&Arc<OwnedFd>>) -> Result<&Arc<OwnedFd>, DiskError> {
-    fd.ok_or_else(error::not_open)
 }

@@ -61,12 +61,12 @@ fn prepare_file(files: &TorrentFiles, file: u32, allocation: Allocation) -> Resu
 pub(super) fn sync(files: &TorrentFiles) -> Result<(), DiskError> {
     let mut parents = BTreeSet::new();
     let mut synced = Vec::new();
-    let result = (0..files.layout.files().len() as u32).filter(|&file| files.take_written(file)).try_for_each(
-        |file| {
+    let result = (0..files.layout.files().len() as u32)
+        .filter(|&file| files.take_written(file))
+        .try_for_each(|file| {
             synced.push(file);
             sync_file(files, file, &mut parents)
-        },
-    );
+        });
     let result = result.and_then(|()| {
         parents.iter().try_for_each(|parent| {
             let named = files.folder.sync_names(parent);

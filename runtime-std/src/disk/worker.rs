@@ -133,7 +133,8 @@ impl<'a> Worker<'a> {
             Answer::Written { op, .. } | Answer::Hashed { op, .. } => op,
         });
         let hashing = self.hashing.drain(..).map(|hashing| hashing.op);
-        let failed: Vec<DiskOp> = in_run.chain(hashing).chain(self.current.take()).chain(self.completing.take()).collect();
+        let failed: Vec<DiskOp> =
+            in_run.chain(hashing).chain(self.current.take()).chain(self.completing.take()).collect();
         self.answers.extend(failed.into_iter().map(|op| (op, Err(error::panicked()))));
         self.run.clear();
         self.live.clear();
