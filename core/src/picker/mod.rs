@@ -1,10 +1,56 @@
 //! Which blocks to ask a peer for: pieces already begun before new ones, and of those the rarest first.
+//!
+//! A [`Picker`] stands for one torrent. It is told who has what and what became of each block, and answers which
+//! blocks to ask a peer for. It speaks to nobody and knows no time: when a peer is too slow, somebody else says
+//! so and gives its blocks back.
+//!
+//! ```
+//! use pieceful_core::id::{PeerKey, PieceIndex};
+//! use pieceful_core::picker::{Has, PickOptions, Picker, Received};
+//! use pieceful_core::rng::{Rng, Seed};
+//! use slotmap::SlotMap;
+//!
+//! let mut rng = Rng::new(Seed([7; 32]));
+//! let mut peers: SlotMap<PeerKey, &str> = SlotMap::with_key();
+//! let seed = peers.insert("a peer that has everything");
+//!
+//! let mut picker = Picker::new(3, 32 * 1024, 70_000); // pieces of 2, 2 and 1 blocks
+//! picker.saw_seed();
+//! let mut blocks = Vec::new();
+//! picker.pick(seed, Has::All, 10, &PickOptions::default(), &mut rng, &mut blocks);
+//! assert_eq!(blocks.len(), 5);
+//! for block in blocks {
+//!     let Received::Wanted { piece_complete, .. } = picker.received(block, seed) else { panic!() };
+//!     picker.written(block);
+//!     if piece_complete {
+//!         // ... once its hash turns out right:
+//!         picker.passed(block.piece);
+//!     }
+//! }
+//! assert!(picker.is_complete());
+//! ```
 
+use alloc::collections::BTreeSet;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::bitfield::Bitfield;
-use crate::id::{Block, PeerKey, PieceIndex};
-use crate::rng::Rng;
+use crate::id::{BLOCK_LEN, Block, PeerKey, PieceIndex};
+
+mod asked;
+mod availability;
+mod blocks;
+mod check;
+mod choose;
+mod endgame;
+mod order;
+mod partial;
+
+pub use choose::{OPEN_PARTIALS_MAX, PARTIAL_BLOCKS_MAX};
+
+use asked::Asked;
+use order::{Order, lane_of};
+use partial::{Partials, Stage};
 
 /// Which piece comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +83,17 @@ pub enum Has<'a> {
     All,
     /// These.
     Some(&'a Bitfield),
+}
+
+impl Has<'_> {
+    /// Whether the peer has `piece`.
+    #[must_use]
+    pub fn contains(self, piece: PieceIndex) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(pieces) => pieces.get(piece),
+        }
+    }
 }
 
 /// What to keep in mind when picking for one peer.
@@ -86,6 +143,11 @@ impl Cancel {
     pub fn peers(&self) -> &[PeerKey] {
         &self.peers[..usize::from(self.len)]
     }
+
+    fn push(&mut self, peer: PeerKey) {
+        self.peers[usize::from(self.len)] = peer;
+        self.len += 1;
+    }
 }
 
 /// Who sent which block of a piece.
@@ -121,120 +183,217 @@ impl Contributors {
 /// Decides which block is asked of whom, and knows how far each block is.
 #[derive(Debug)]
 pub struct Picker {
+    grid: Grid,
+    piece_order: PieceOrder,
+    priorities: Vec<Priority>,
     have: Bitfield,
+    /// Wanted and not there.
+    needed: Bitfield,
+    /// Needed and not begun: the pieces in `order`.
+    fresh: Bitfield,
+    order: Order,
+    partials: Partials,
+    /// Pieces to be had from one peer only.
+    alone: BTreeSet<PieceIndex>,
+    asked: Asked,
+    /// How many peers have each piece, seeds not counted.
+    counts: Vec<u32>,
+    seeds: u32,
+    /// Blocks of needed pieces that nobody was asked for.
+    open: u64,
+    /// Blocks of needed pieces that have not come.
+    missing: u64,
 }
 
-#[allow(missing_docs, unused_variables, clippy::must_use_candidate)]
 impl Picker {
-    /// A picker for a torrent of `pieces` pieces of which we have none.
+    /// A picker for a torrent of `total` bytes in `pieces` pieces of `piece_length` (the last may be shorter),
+    /// none of which we have and all of which we want.
+    #[must_use]
     pub fn new(pieces: u32, piece_length: u32, total: u64) -> Self {
-        Self { have: Bitfield::new(pieces) }
+        let grid = Grid { piece_length, total };
+        debug_assert_eq!(total.div_ceil(u64::from(piece_length.max(1))), u64::from(pieces));
+        let blocks = (0..pieces).map(|piece| u64::from(grid.blocks_in(PieceIndex(piece)))).sum();
+        Self {
+            grid,
+            piece_order: PieceOrder::default(),
+            priorities: vec![Priority::default(); pieces as usize],
+            have: Bitfield::new(pieces),
+            needed: Bitfield::full(pieces),
+            fresh: Bitfield::full(pieces),
+            order: Order::new(pieces),
+            partials: Partials::new(pieces),
+            alone: BTreeSet::new(),
+            asked: Asked::default(),
+            counts: vec![0; pieces as usize],
+            seeds: 0,
+            open: blocks,
+            missing: blocks,
+        }
     }
-    pub fn set_order(&mut self, order: PieceOrder) {}
-    /// Default `Normal`.
-    pub fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {}
+
+    /// Which piece comes next from now on.
+    pub const fn set_order(&mut self, order: PieceOrder) {
+        self.piece_order = order;
+    }
+
+    /// How much `piece` is wanted from now on. What was asked for already is not taken back.
+    pub fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
+        if self.priority(piece) == priority || piece.0 >= self.pieces() {
+            return;
+        }
+        self.unneed(piece);
+        self.priorities[piece.0 as usize] = priority;
+        self.need(piece);
+    }
+
+    /// How much `piece` is wanted.
+    #[must_use]
     pub fn priority(&self, piece: PieceIndex) -> Priority {
-        Priority::Normal
+        self.priorities.get(piece.0 as usize).copied().unwrap_or(Priority::Skip)
     }
-    /// Verified on disk (from the check, or resume).
-    pub fn set_have(&mut self, piece: PieceIndex) {}
-    /// A piece we had is not right on disk any more.
-    pub fn lost(&mut self, piece: PieceIndex) {}
-    pub fn have(&self) -> &Bitfield {
+
+    /// `piece` is on disk and right, as a check of the files found. What was asked for of it is forgotten.
+    pub fn set_have(&mut self, piece: PieceIndex) {
+        if piece.0 >= self.pieces() || self.have.get(piece) {
+            return;
+        }
+        if let Some(number) = self.partials.find(piece) {
+            self.drop_all(number);
+        }
+        self.unneed(piece);
+        self.alone.remove(&piece);
+        self.have.set(piece);
+    }
+
+    /// `piece`, which we had, is no longer right on disk: it is missing again.
+    pub fn lost(&mut self, piece: PieceIndex) {
+        if self.have.clear(piece) {
+            self.need(piece);
+        }
+    }
+
+    /// The pieces on disk and verified.
+    #[must_use]
+    pub const fn have(&self) -> &Bitfield {
         &self.have
     }
-    /// Every piece is there.
-    pub fn is_complete(&self) -> bool {
+
+    /// How many pieces the torrent has.
+    #[must_use]
+    pub const fn pieces(&self) -> u32 {
+        self.have.len()
+    }
+
+    /// Whether every piece is there.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
         self.have.is_full()
     }
-    /// Every piece with a priority above `Skip` is there.
-    pub fn is_finished(&self) -> bool {
-        self.have.is_full()
+
+    /// Whether every piece is there that is not to be skipped.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.needed.is_empty()
     }
 
-    // Availability. No random numbers here: a random one among the rarest is drawn when a piece is begun.
-    pub fn saw_have(&mut self, piece: PieceIndex) {}
-    pub fn saw_bitfield(&mut self, has: &Bitfield) {}
-    pub fn saw_seed(&mut self) {}
-    pub fn gone_bitfield(&mut self, has: &Bitfield) {}
-    pub fn gone_seed(&mut self) {}
-    pub fn availability(&self, piece: PieceIndex) -> u32 {
-        0
-    }
-    /// Whether the peer has a piece we still want. Words compared until the first hit.
-    pub fn is_interesting(&self, has: Has<'_>) -> bool {
-        false
-    }
-    /// Whether `piece` is wanted and not there (so a `have` for it makes a peer interesting, O(1)).
-    pub fn needs(&self, piece: PieceIndex) -> bool {
-        false
+    /// Requests under way, a block asked of two peers counted twice.
+    #[must_use]
+    pub const fn outstanding(&self) -> u32 {
+        self.asked.total()
     }
 
-    /// Pushes up to `want` blocks to ask `peer` for.
-    pub fn pick(
-        &mut self,
-        peer: PeerKey,
-        has: Has<'_>,
-        want: u32,
-        options: &PickOptions<'_>,
-        rng: &mut Rng,
-        out: &mut Vec<Block>,
-    ) {
-    }
-
-    /// A block came. Call it for blocks that were asked of `from`, and for late ones (asked, given back since)
-    /// if they are to be used all the same.
-    pub fn received(&mut self, block: Block, from: PeerKey) -> Received {
-        Received::NotABlock
-    }
-    /// The disk has it.
-    pub fn written(&mut self, block: Block) {}
-    /// The disk could not take it: open again.
-    pub fn write_failed(&mut self, block: Block) {}
-    /// `from` will not send this one (reject, timeout). False when it was not asked for it.
-    pub fn give_back(&mut self, block: Block, from: PeerKey) -> bool {
-        false
-    }
-    /// `from` will not send anything it was asked for (choke, close, snub).
-    pub fn give_back_all(&mut self, from: PeerKey) {}
-    /// Whether `block` is asked of `peer` now.
-    pub fn is_asked_of(&self, block: Block, peer: PeerKey) -> bool {
-        false
-    }
-    /// What `peer` was asked for and has not sent, in the order asked.
-    pub fn asked_of(&self, peer: PeerKey) -> impl Iterator<Item = Block> + '_ {
-        core::iter::empty()
-    }
-
-    /// The hash is right: we have it. `None`, and nothing changes, unless every block is written (I1).
-    pub fn passed(&mut self, piece: PieceIndex) -> Option<Contributors> {
-        None
-    }
-    /// The hash is wrong: every block that came is open again.
-    pub fn failed(&mut self, piece: PieceIndex) -> Contributors {
-        Contributors::default()
-    }
-    pub fn contributors(&self, piece: PieceIndex) -> Contributors {
-        Contributors::default()
-    }
-    /// From now on the piece is filled by one peer only. If that peer gives blocks back until none is asked,
-    /// what it sent is dropped, and another takes over.
-    pub fn set_alone(&mut self, piece: PieceIndex) {}
-
-    /// Requests under way.
-    pub fn outstanding(&self) -> u32 {
-        0
-    }
     /// Pieces begun and not yet judged.
-    pub fn partial_pieces(&self) -> u32 {
-        0
+    #[must_use]
+    pub const fn partial_pieces(&self) -> u32 {
+        self.partials.len()
     }
+
     /// Blocks of wanted pieces that have not come.
-    pub fn missing_blocks(&self) -> u64 {
-        0
+    #[must_use]
+    pub const fn missing_blocks(&self) -> u64 {
+        self.missing
     }
-    /// Every missing wanted block has been asked of somebody.
-    pub fn in_endgame(&self) -> bool {
-        false
+
+    /// Whether every missing block of a wanted piece has been asked of somebody.
+    #[must_use]
+    pub const fn in_endgame(&self) -> bool {
+        self.open == 0 && self.missing > 0
+    }
+
+    /// Counts `piece` as needed, unless it is there or to be skipped.
+    fn need(&mut self, piece: PieceIndex) {
+        if !self.have.get(piece) && self.priority(piece) != Priority::Skip && self.needed.set(piece) {
+            let (open, missing) = self.blocks_left(piece);
+            self.open += open;
+            self.missing += missing;
+            self.put_in_order(piece);
+        }
+    }
+
+    fn unneed(&mut self, piece: PieceIndex) {
+        if self.needed.clear(piece) {
+            let (open, missing) = self.blocks_left(piece);
+            self.open -= open;
+            self.missing -= missing;
+            self.take_from_order(piece);
+        }
+    }
+
+    /// Blocks of `piece` that nobody was asked for, and that have not come.
+    fn blocks_left(&self, piece: PieceIndex) -> (u64, u64) {
+        let (open, asked) = match self.partials.find(piece) {
+            Some(number) => {
+                let partial = self.partials.get(number);
+                (partial.count(Stage::Open), partial.count(Stage::Asked))
+            }
+            None => (self.grid.blocks_in(piece), 0),
+        };
+        (u64::from(open), u64::from(open + asked))
+    }
+
+    /// Makes a needed piece that is not begun one to choose from.
+    fn put_in_order(&mut self, piece: PieceIndex) {
+        if self.needed.get(piece) && self.partials.find(piece).is_none() && self.fresh.set(piece) {
+            let lane = lane_of(self.priority(piece));
+            self.order.insert(piece.0, lane, self.counts[piece.0 as usize]);
+        }
+    }
+
+    fn take_from_order(&mut self, piece: PieceIndex) {
+        if self.fresh.clear(piece) {
+            let lane = lane_of(self.priority(piece));
+            self.order.remove(piece.0, lane, self.counts[piece.0 as usize]);
+        }
     }
 }
+
+/// How the torrent is cut into pieces and those into blocks of 16 KiB, numbered as slots.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    piece_length: u32,
+    total: u64,
+}
+
+impl Grid {
+    fn piece_len(self, piece: PieceIndex) -> u32 {
+        let start = u64::from(piece.0) * u64::from(self.piece_length);
+        self.total.saturating_sub(start).min(u64::from(self.piece_length)) as u32
+    }
+
+    fn blocks_in(self, piece: PieceIndex) -> u32 {
+        self.piece_len(piece).div_ceil(BLOCK_LEN)
+    }
+
+    fn block(self, piece: PieceIndex, slot: u32) -> Block {
+        let offset = slot * BLOCK_LEN;
+        Block { piece, offset, len: (self.piece_len(piece) - offset).min(BLOCK_LEN) }
+    }
+
+    fn slot_of(self, block: Block) -> Option<u32> {
+        let slot = block.offset / BLOCK_LEN;
+        (slot < self.blocks_in(block.piece) && block == self.block(block.piece, slot)).then_some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests;
