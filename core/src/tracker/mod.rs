@@ -13,8 +13,10 @@ use bytes::Bytes;
 use crate::id::PeerId;
 use crate::scope::{self, NamedBy};
 
+mod compact;
 mod error;
 pub mod http;
+mod names;
 mod tiers;
 pub mod udp;
 mod udp_session;
@@ -23,7 +25,7 @@ mod url;
 pub use error::{BodyError, Retry, TrackerError, UrlError};
 pub use tiers::Trackers;
 pub use udp_session::{QueryTag, UdpAction, UdpTrackers};
-pub use url::{TrackerUrl, redacted};
+pub use url::{Scheme, TrackerUrl, redacted};
 
 /// Longest tracker URL: the longest that all browsers and servers of old agree on.
 pub const URL_LEN_MAX: usize = 2048;
@@ -187,4 +189,18 @@ pub enum Action {
     },
     /// After [`Trackers::stop`]: everyone who had to be told is told, or was given up on.
     Told,
+}
+
+/// A stranger's words, fit for a terminal: no control characters, at most 256 characters.
+fn words(text: &[u8]) -> String {
+    /// More than any tracker has to say, and two lines on a screen.
+    const WORDS_MAX: usize = 256;
+
+    let text = String::from_utf8_lossy(text.get(..4 * WORDS_MAX).unwrap_or(text));
+    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(WORDS_MAX).collect()
+}
+
+/// Characters that reorder or hide what is around them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
