@@ -4,6 +4,8 @@ use alloc::string::String;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::bencode::BencodeError;
+
 /// Why an announce failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -24,7 +26,7 @@ pub enum TrackerError {
     Status(u16),
     /// The body of an HTTP answer is not what BEP 3 says.
     #[error("the answer makes no sense: {0}")]
-    Body(BodyError),
+    Body(#[from] BodyError),
     /// The HTTP request itself failed.
     #[error("{0}")]
     Fetch(String),
@@ -54,9 +56,9 @@ pub enum TrackerError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// Not bencoded: the decoder's words.
-    #[error("{0}")]
-    Bencode(String),
+    /// Not bencoded.
+    #[error(transparent)]
+    Bencode(#[from] BencodeError),
     /// Bencoded, but no dictionary.
     #[error("not a dictionary")]
     NotADictionary,

@@ -2,6 +2,39 @@
 //!
 //! [`Trackers`] is one torrent's tiers and timetable; [`UdpTrackers`] speaks the UDP protocol for any number of
 //! torrents; [`http`] builds URLs and reads bodies. None of them does any I/O.
+//!
+//! By hand, an announce over HTTP is a URL and the reading of what comes back:
+//!
+//! ```
+//! use pieceful_core::id::PeerId;
+//! use pieceful_core::tracker::{Announce, AnnounceEvent, Numbers, http};
+//!
+//! # fn get(url: &str) -> (u16, Vec<u8>) {
+//! #     assert!(url.starts_with("http://tracker.example/announce?info_hash=%07%07"));
+//! #     (200, b"d8:intervali1800e5:peers6:\x05\x06\x07\x08\x1a\xe1e".to_vec())
+//! # }
+//! let announce = Announce {
+//!     info_hash: [7; 20],
+//!     key: 0x5eed,
+//!     event: AnnounceEvent::Started,
+//!     numbers: Numbers {
+//!         peer_id: PeerId(*b"-PF0100-0123456789ab"),
+//!         port: 6881,
+//!         uploaded: 0,
+//!         downloaded: 0,
+//!         left: 1 << 20,
+//!         numwant: 50,
+//!     },
+//! };
+//! let url = http::announce_url("http://tracker.example/announce", &announce, None);
+//! let (status, body) = get(&url);
+//! let answer = http::checked(status, http::parse_announce(&body))?;
+//! assert_eq!(answer.peers, ["5.6.7.8:6881".parse()?]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Trackers`] does that and the timetable: its [`Action`]s say what to fetch or whom to ask over UDP, and its
+//! [`deadline`](Trackers::deadline) when to call [`tick`](Trackers::tick).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,6 +51,7 @@ mod error;
 pub mod http;
 mod names;
 mod tiers;
+mod timetable;
 pub mod udp;
 mod udp_session;
 mod url;
