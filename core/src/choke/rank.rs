@@ -1,6 +1,11 @@
 //! Who deserves a slot, as a function of a snapshot.
 
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::time::Duration;
+
 use crate::id::PeerKey;
+use crate::rng::Rng;
 use crate::time::Instant;
 
 /// A peer as the choker sees it.
@@ -29,8 +34,72 @@ pub struct Candidate {
 /// What an upload slot is given for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// For what they send us.
+    /// For what they send us: the fastest peers towards us come first, which is what makes giving pay (BEP 3).
     Leeching,
-    /// For spreading the torrent.
+    /// For spreading the torrent. A peer keeps its slot until it got [`TURN_BYTES`] and had [`TURN_TIME`], then
+    /// those that have waited longest come first. Everybody gets a turn, however slow or fast, and nobody is
+    /// choked in the middle of one.
     Seeding,
 }
+
+/// A turn of a peer we seed to is at least so many bytes, which complete a piece of most torrents.
+pub const TURN_BYTES: u64 = 4 << 20;
+
+/// A turn of a peer we seed to is at least this long: TCP needs a while to get going.
+pub const TURN_TIME: Duration = Duration::from_secs(60);
+
+/// The peers to be unchoked, the most deserving first: interested ones only, at most `slots`.
+///
+/// Of equals the one that has waited longer comes first, then the one with the lower key.
+#[must_use]
+pub fn rank(now: Instant, candidates: &[Candidate], slots: u32, mode: Mode) -> Vec<PeerKey> {
+    let mut waiting: Vec<&Candidate> = candidates.iter().filter(|peer| peer.interested).collect();
+    match mode {
+        Mode::Leeching => waiting.sort_unstable_by_key(|peer| {
+            let sent = if peer.snubbed { 0 } else { peer.down_rate };
+            (peer.snubbed, Reverse(sent), peer.last_unchoked, peer.key)
+        }),
+        Mode::Seeding => waiting.sort_unstable_by_key(|peer| {
+            (!is_in_turn(now, peer), peer.last_unchoked, Reverse(peer.up_rate), peer.key)
+        }),
+    }
+    waiting.iter().take(slots as usize).map(|peer| peer.key).collect()
+}
+
+fn is_in_turn(now: Instant, peer: &Candidate) -> bool {
+    let had_enough = peer.sent_since_unchoke >= TURN_BYTES && now.since(peer.last_unchoked) >= TURN_TIME;
+    // A peer that takes next to nothing would never have had enough.
+    let had_long = now.since(peer.last_unchoked) >= 3 * TURN_TIME;
+    peer.unchoked && !had_enough && !had_long
+}
+
+/// A peer to be unchoked whatever it sent, so that newcomers get something to give and better partners than
+/// those we have are found: a random one of `candidates` that are interested, not in `taken`, and not snubbed.
+/// One that connected within [`NEWCOMER_TIME`] counts [`NEWCOMER_WEIGHT`] times.
+#[must_use]
+pub fn optimistic(
+    now: Instant,
+    candidates: &[Candidate],
+    taken: &[PeerKey],
+    rng: &mut Rng,
+) -> Option<PeerKey> {
+    let weight = |peer: &Candidate| {
+        if now.since(peer.connected_at) < NEWCOMER_TIME { NEWCOMER_WEIGHT } else { 1 }
+    };
+    let open =
+        || candidates.iter().filter(|peer| peer.interested && !peer.snubbed && !taken.contains(&peer.key));
+    let mut draw = rng.below(open().map(weight).sum());
+    for peer in open() {
+        match draw.checked_sub(weight(peer)) {
+            Some(rest) => draw = rest,
+            None => return Some(peer.key),
+        }
+    }
+    None
+}
+
+/// How long a peer counts as newly connected.
+pub const NEWCOMER_TIME: Duration = Duration::from_secs(60);
+
+/// How many times as likely a newcomer is to be chosen: it has nothing to give yet, so no other way in.
+pub const NEWCOMER_WEIGHT: u32 = 3;

@@ -127,7 +127,6 @@ impl Picker {
                     self.reopen(number, slot);
                 }
             }
-            self.partials.get_mut(number).lead = PeerKey::default();
             self.end_if_untouched(number);
         }
         contributors

@@ -8,8 +8,8 @@
 //! let mut now = Instant::ZERO;
 //! let mut meter = Meter::default();
 //! let mut bucket = Bucket::new(Some(100_000));
-//! for _ in 0..100 {
-//!     now += Duration::from_millis(100);
+//! for _ in 0..400 {
+//!     now += Duration::from_millis(25);
 //!     let granted = bucket.take(now, 1 << 20);
 //!     meter.add(now, granted);
 //! }

@@ -1,0 +1,158 @@
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use slotmap::SlotMap;
+
+use super::*;
+use crate::rng::Seed;
+
+/// Peers, a choker over them, and a clock.
+struct Scene {
+    now: Instant,
+    peers: Vec<Candidate>,
+    choker: Choker,
+    rng: Rng,
+}
+
+impl Scene {
+    /// Interested peers that send us 1, 2, 3 ... kB/s.
+    fn new(count: u64) -> Self {
+        let mut keys: SlotMap<PeerKey, ()> = SlotMap::with_key();
+        let peers = (1..=count)
+            .map(|rank| Candidate {
+                key: keys.insert(()),
+                interested: true,
+                snubbed: false,
+                unchoked: false,
+                down_rate: rank * 1_000,
+                up_rate: 0,
+                sent_since_unchoke: 0,
+                last_unchoked: Instant::ZERO,
+                connected_at: Instant::ZERO,
+            })
+            .collect();
+        let now = Instant::from_micros(1_000_000_000);
+        Self { now, peers, choker: Choker::new(now), rng: Rng::new(Seed([4; 32])) }
+    }
+
+    /// Waits for the next decision, carries it out, and says which peers (counted from 0) are unchoked.
+    fn next(&mut self, slots: u32, mode: Mode) -> Vec<usize> {
+        self.now = self.now.max(self.choker.deadline());
+        let mut out = Vec::new();
+        assert!(self.choker.tick(self.now, &self.peers, slots, mode, &mut self.rng, &mut out));
+        for peer in &mut self.peers {
+            let unchoked = out.contains(&peer.key);
+            if unchoked && !peer.unchoked {
+                peer.last_unchoked = self.now;
+                peer.sent_since_unchoke = 0;
+            }
+            peer.unchoked = unchoked;
+        }
+        assert!(out.len() <= slots as usize);
+        (0..self.peers.len()).filter(|&peer| self.peers[peer].unchoked).collect()
+    }
+}
+
+#[test]
+fn those_who_send_most_are_unchoked_and_one_more_by_chance() {
+    let mut scene = Scene::new(20);
+    let unchoked = scene.next(4, Mode::Leeching);
+    assert_eq!(unchoked.len(), 4);
+    assert_eq!(unchoked[1..], [17, 18, 19]);
+}
+
+#[test]
+fn a_decision_stands_for_ten_seconds_and_the_optimistic_one_for_thirty() {
+    let mut scene = Scene::new(20);
+    let start = scene.now;
+    let mut lucky = vec![];
+    for round in 0..60 {
+        scene.next(4, Mode::Leeching);
+        assert_eq!(scene.now, start + round * ROUND);
+        lucky.push(scene.choker.optimistic());
+    }
+    assert!(lucky.chunks(3).all(|three| three.iter().all(|&peer| peer == three[0])));
+    lucky.dedup();
+    assert!(lucky.len() > 12, "chance goes round");
+}
+
+#[test]
+fn peers_that_are_not_interested_or_snub_us_earn_no_slot() {
+    let mut scene = Scene::new(6);
+    scene.peers[5].interested = false;
+    scene.peers[4].snubbed = true;
+    assert_eq!(scene.next(3, Mode::Leeching)[1..], [2, 3]);
+    assert_eq!(scene.next(10, Mode::Leeching).len(), 5, "a free slot is better used than not");
+}
+
+#[test]
+fn a_newcomer_is_three_times_as_likely_to_be_tried() {
+    let mut scene = Scene::new(10);
+    scene.peers[0].connected_at = scene.now;
+    let (now, mut tried) = (scene.now, BTreeMap::new());
+    for _ in 0..12_000 {
+        let key = optimistic(now, &scene.peers, &[], &mut scene.rng);
+        *tried.entry(key).or_insert(0) += 1;
+    }
+    let (newcomer, other) = (tried[&Some(scene.peers[0].key)], tried[&Some(scene.peers[5].key)]);
+    assert!((2_700..3_300).contains(&newcomer) && (850..1_150).contains(&other), "{newcomer} and {other}");
+}
+
+#[test]
+fn a_free_slot_is_given_at_once_and_nobody_is_choked_for_it() {
+    let mut scene = Scene::new(8);
+    let before = scene.next(4, Mode::Leeching);
+    scene.now += Duration::from_secs(1);
+    scene.peers[7].interested = false;
+    scene.peers[0].down_rate = 1 << 30;
+    scene.choker.slot_freed(scene.now);
+    assert_eq!(scene.choker.deadline(), scene.now);
+    let after = scene.next(4, Mode::Leeching);
+    assert_eq!(after.len(), 4);
+    assert!(before.iter().all(|peer| *peer == 7 || after.contains(peer)));
+    assert!(after.contains(&0), "the best of those waiting");
+}
+
+#[test]
+fn a_seed_serves_everybody_for_about_as_long() {
+    let mut scene = Scene::new(12);
+    let mut served = vec![0_u64; 12];
+    for _ in 0..12 * 60 {
+        for peer in scene.next(3, Mode::Seeding) {
+            let rate = (peer as u64 + 1) * 100_000;
+            scene.peers[peer].sent_since_unchoke += rate * 10;
+            scene.peers[peer].up_rate = rate;
+            served[peer] += 10;
+        }
+    }
+    let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
+    assert!(*most <= least + least / 4, "{served:?}");
+}
+
+#[test]
+fn a_peer_that_takes_nothing_cannot_keep_a_seeds_slot() {
+    let mut scene = Scene::new(2);
+    let first = scene.next(1, Mode::Seeding);
+    let turns: Vec<_> = (0..40).map(|_| scene.next(1, Mode::Seeding)).collect();
+    assert!(turns.iter().any(|turn| *turn != first));
+}
+
+#[test]
+fn the_order_of_the_candidates_does_not_matter() {
+    let mut scene = Scene::new(9);
+    for peer in &mut scene.peers {
+        peer.down_rate = 5;
+    }
+    let now = scene.now;
+    let forward = rank(now, &scene.peers, 4, Mode::Leeching);
+    scene.peers.reverse();
+    assert_eq!(rank(now, &scene.peers, 4, Mode::Leeching), forward);
+}
+
+#[test]
+fn no_slots_means_nobody() {
+    let mut scene = Scene::new(3);
+    assert_eq!(scene.next(0, Mode::Leeching), []);
+    assert_eq!(scene.next(1, Mode::Leeching).len(), 1);
+}
