@@ -29,16 +29,22 @@
 
 #![warn(missing_docs)]
 
+pub mod bind;
 pub mod buffers;
 pub mod clock;
+mod crew;
+mod datagram;
 pub mod disk;
 mod engine_loop;
 pub mod entropy;
 pub mod events;
 pub mod fetcher;
+mod listener;
 pub mod resolver;
+pub mod saver;
 pub mod session;
 pub mod store;
+mod stream;
 
 pub use events::{Events, SessionEvent};
 pub use session::{AddError, Options, Session, StartError, StopError};

@@ -8,16 +8,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
-use pieceful_core::engine::{self, AddTorrent, Config, Engine, PeerStatus, RateLimits, TorrentStatus};
+use bytes::Bytes;
+use pieceful_core::engine::{
+    self, AddTorrent, Config, Engine, PeerStatus, RateLimits, SaveKey, TorrentStatus,
+};
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::Seed;
 use pieceful_core::time::Instant;
 
 use crate::engine_loop::{self, Command, Message};
 use crate::events::{Events, Hub};
+use crate::store::Store;
 
 /// How long [`Session::stop`] gives trackers to be told and files to be closed.
 pub const STOP_TIME: Duration = Duration::from_secs(6);
+
+/// How long a connection that is to close may take to send what is left and to hear the other side's goodbye.
+pub const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// How a session is set up. The default listens on nothing and keeps nothing for the next run.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +71,7 @@ pub enum AddError {
     /// The engine would not have it.
     #[error(transparent)]
     Engine(#[from] engine::AddError),
-    /// The download folder cannot be made or opened.
+    /// There is no such folder, and cannot be.
     #[error("cannot use {}: {source}", path.display())]
     Folder {
         /// The folder.
@@ -97,6 +104,7 @@ struct Shared {
     engine: SyncSender<Message>,
     events: Arc<Hub>,
     listening: Vec<SocketAddr>,
+    store: Option<Store>,
     ended: engine_loop::Ended,
 }
 
@@ -104,9 +112,10 @@ impl Session {
     /// Binds the addresses and starts the threads.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let events = Arc::new(Hub::default());
+        let store = prepare_store(options.state.as_deref())?;
         let engine_loop::Started { engine, listening, ended } =
             engine_loop::start(options, Arc::clone(&events))?;
-        Ok(Self(Arc::new(Shared { engine, events, listening, ended })))
+        Ok(Self(Arc::new(Shared { engine, events, listening, store, ended })))
     }
 
     /// The TCP addresses connections are accepted on, in the order of [`Options::listen`].
@@ -120,7 +129,8 @@ impl Session {
     /// What an earlier session kept about it is used unless `spec.saved` is given.
     pub fn add(&self, spec: AddTorrent, folder: &Path) -> Result<TorrentId, AddError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.send(Command::Add { spec: Box::new(spec), folder: folder.to_owned(), reply });
+        let (spec, folder) = prepare(spec, folder, self.0.store.as_ref())?;
+        self.send(Command::Add { spec: Box::new(spec), folder, reply });
         answer.recv().unwrap_or(Err(AddError::Stopped))
     }
 
@@ -202,4 +212,29 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let _ = self.engine.send(Message::Command(Command::Stop));
     }
+}
+
+/// The store in the state folder, which is made now so that a wrong one is noticed now.
+pub fn prepare_store(folder: Option<&Path>) -> Result<Option<Store>, StartError> {
+    let Some(path) = folder else { return Ok(None) };
+    std::fs::create_dir_all(path).map_err(|source| StartError::State { path: path.to_owned(), source })?;
+    Ok(Some(Store::new(path)))
+}
+
+/// Completes what is to be added: the folder as an absolute path, and what an earlier session kept.
+pub fn prepare(
+    mut spec: AddTorrent,
+    folder: &Path,
+    store: Option<&Store>,
+) -> Result<(AddTorrent, PathBuf), AddError> {
+    let folder =
+        std::path::absolute(folder).map_err(|source| AddError::Folder { path: folder.to_owned(), source })?;
+    if let (None, Some(store)) = (&spec.saved, store) {
+        let key = SaveKey::Torrent(spec.metainfo.info.info_hash);
+        match store.load(key, &folder) {
+            Ok(saved) => spec.saved = saved.map(Bytes::from),
+            Err(error) => tracing::warn!(%error, "saved state not read; the files are checked instead"),
+        }
+    }
+    Ok((spec, folder))
 }

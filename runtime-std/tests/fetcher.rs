@@ -1,5 +1,7 @@
 //! The fetcher against servers that are slow, endless, evasive or wrong.
 
+#![allow(clippy::unwrap_used)] // in a test's helpers too
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};

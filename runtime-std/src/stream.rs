@@ -1,0 +1,472 @@
+//! One TCP connection on two threads: one reads ahead of the engine as far as it is let, one writes behind it.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use pieceful_core::engine::{Input, Segment, StreamEnd};
+use pieceful_core::id::ConnId;
+use rustix::fs::sendfile;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use socket2::Socket;
+
+use crate::bind::{end_of, outgoing};
+use crate::buffers::{Lease, Pool};
+use crate::crew::{Crew, Debt};
+use crate::disk::{DiskPool, FileRange};
+use crate::engine_loop::Message;
+
+/// To connect. The engine gives up on a greeting at the same age.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// What a reader has in hand while it waits for bytes: enough for a block, little enough for hundreds of idle
+/// peers. One that gets as much at once has a large buffer for the next read.
+const SMALL_LEN: usize = 16 * 1024;
+
+/// Readers with a large buffer in hand.
+const LARGE_MAX: usize = 24;
+
+/// Segments joined in one system call. Linux takes 1,024; a block is two.
+const JOINED_MAX: usize = 64;
+
+/// What all connections of a session share.
+#[derive(Clone, Debug)]
+pub(crate) struct Wiring {
+    pub(crate) engine: SyncSender<Message>,
+    pub(crate) disk: DiskPool,
+    pub(crate) crew: Crew,
+    pub(crate) buffers: Pool,
+    pub(crate) large: Arc<AtomicUsize>,
+}
+
+/// The engine thread's hold on a connection. When it lets go, the threads end.
+#[derive(Debug)]
+pub(crate) struct Stream(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    conn: ConnId,
+    state: Mutex<State>,
+    /// For the writer: there is something to send, or nothing will come any more.
+    to_write: Condvar,
+    /// For the reader: it may go on.
+    to_read: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// There as soon as there is something to shut down.
+    socket: Option<Arc<Socket>>,
+    reading: bool,
+    queue: VecDeque<Segment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// What is queued is still sent; what arrives is no longer of interest.
+    Finishing,
+    Dead,
+}
+
+impl Stream {
+    /// Begins to connect. On failure what the engine has to be told at once.
+    pub(crate) fn connect(conn: ConnId, to: SocketAddr, wiring: &Wiring) -> Result<Self, Input> {
+        let shared = Shared::new(conn, None);
+        let (link, wires) = (Arc::clone(&shared), wiring.clone());
+        wiring.crew.spawn_owing("pieceful-peer", Debt::new(&wiring.engine, failed(conn)), move |debt| {
+            let end = match link.dial(to) {
+                Ok(socket) => {
+                    let _ = wires.engine.send(Message::Input(Input::Connected { conn }));
+                    converse(&link, &socket, &wires)
+                }
+                Err(error) => end_of(&error),
+            };
+            debt.settle(Input::Closed { conn, end });
+        })?;
+        Ok(Self(shared))
+    }
+
+    /// Takes over an accepted connection. On failure what the engine has to be told at once.
+    pub(crate) fn accepted(conn: ConnId, socket: Socket, wiring: &Wiring) -> Result<Self, Input> {
+        let socket = Arc::new(socket);
+        let shared = Shared::new(conn, Some(Arc::clone(&socket)));
+        let (link, wires) = (Arc::clone(&shared), wiring.clone());
+        wiring.crew.spawn_owing("pieceful-peer", Debt::new(&wiring.engine, failed(conn)), move |debt| {
+            let end = converse(&link, &socket, &wires);
+            debt.settle(Input::Closed { conn, end });
+        })?;
+        Ok(Self(shared))
+    }
+
+    /// Whose connection it is.
+    pub(crate) fn conn(&self) -> ConnId {
+        self.0.conn
+    }
+
+    pub(crate) fn send(&self, segment: Segment) {
+        self.0.lock().queue.push_back(segment);
+        self.0.to_write.notify_one();
+    }
+
+    pub(crate) fn reading(&self, on: bool) {
+        self.0.lock().reading = on;
+        self.0.to_read.notify_one();
+    }
+
+    /// Sends what is queued, then says goodbye and waits for the other side's.
+    pub(crate) fn finish(&self) {
+        let mut state = self.0.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Finishing;
+        }
+        drop(state);
+        self.0.to_write.notify_one();
+        self.0.to_read.notify_one();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
+fn failed(conn: ConnId) -> Input {
+    Input::Closed { conn, end: StreamEnd::Failed }
+}
+
+impl Shared {
+    fn new(conn: ConnId, socket: Option<Arc<Socket>>) -> Arc<Self> {
+        let state = State { phase: Phase::Open, socket, reading: true, queue: VecDeque::new() };
+        Arc::new(Self { conn, state: Mutex::new(state), to_write: Condvar::new(), to_read: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dial(&self, to: SocketAddr) -> io::Result<Arc<Socket>> {
+        let socket = Arc::new(outgoing(to)?);
+        {
+            let mut state = self.lock();
+            if state.phase == Phase::Dead {
+                return Err(ErrorKind::NotConnected.into());
+            }
+            state.socket = Some(Arc::clone(&socket));
+        }
+        socket.connect_timeout(&to.into(), CONNECT_TIME)?;
+        Ok(socket)
+    }
+
+    /// Ends both threads, wherever they wait: in a system call or here.
+    fn kill(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Dead;
+        state.queue.clear();
+        if let Some(socket) = &state.socket {
+            let _ = socket.shutdown(Shutdown::Both); // not connected, or not any more: just as well
+        }
+        drop(state);
+        self.to_write.notify_one();
+        self.to_read.notify_one();
+    }
+}
+
+/// Reads until the end, with a writer beside.
+fn converse(shared: &Arc<Shared>, socket: &Arc<Socket>, wiring: &Wiring) -> StreamEnd {
+    let (link, sender, wires) = (Arc::clone(shared), Arc::clone(socket), wiring.clone());
+    let writer = wiring.crew.spawn("pieceful-send", move || {
+        if write(&link, &sender, &wires).is_err() {
+            link.kill(); // the reader notices and has the last word
+        }
+    });
+    let end = if writer { read(shared, socket, wiring) } else { StreamEnd::Failed };
+    shared.kill();
+    end
+}
+
+fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
+    let mut small = vec![0; SMALL_LEN];
+    let mut large: Option<Large> = None;
+    loop {
+        let phase = {
+            let state = shared.lock();
+            let paused = |state: &mut State| !state.reading && state.phase == Phase::Open;
+            shared.to_read.wait_while(state, paused).unwrap_or_else(PoisonError::into_inner).phase
+        };
+        let into = large.as_mut().map_or(&mut small[..], |large| &mut large.lease[..]);
+        let filled = match (&*socket).read(into) {
+            Ok(0) => return StreamEnd::Finished,
+            Ok(filled) => filled,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return end_of(&error),
+        };
+        if phase != Phase::Open {
+            continue; // read all the same: closing with bytes unread would cut off what we sent last
+        }
+        let data = match large.take() {
+            Some(lent) if filled > SMALL_LEN => {
+                let Large { lease, permit } = lent;
+                let (data, back) = lease.freeze(filled);
+                large = Some(Large { lease: back.unwrap_or_else(|| wiring.buffers.take()), permit });
+                data
+            }
+            Some(lent) => Bytes::copy_from_slice(&lent.lease[..filled]), // quiet again: give it back
+            None => {
+                if filled == SMALL_LEN {
+                    large = Large::take(wiring);
+                }
+                Bytes::copy_from_slice(&small[..filled])
+            }
+        };
+        if wiring.engine.send(Message::Input(Input::Received { conn: shared.conn, data })).is_err() {
+            return StreamEnd::Failed;
+        }
+    }
+}
+
+/// A large buffer in a reader's hand.
+struct Large {
+    lease: Lease,
+    permit: Permit,
+}
+
+impl Large {
+    fn take(wiring: &Wiring) -> Option<Self> {
+        let permit = Permit::take(&wiring.large)?;
+        Some(Self { lease: wiring.buffers.take(), permit })
+    }
+}
+
+struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let permit = Self(Arc::clone(taken));
+        (taken.fetch_add(1, Ordering::Relaxed) < LARGE_MAX).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn write(shared: &Shared, socket: &Socket, wiring: &Wiring) -> io::Result<()> {
+    let mut batch: VecDeque<Segment> = VecDeque::new();
+    loop {
+        {
+            let state = shared.lock();
+            let idle = |state: &mut State| state.queue.is_empty() && state.phase == Phase::Open;
+            let mut state = shared.to_write.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            if state.queue.is_empty() {
+                if state.phase == Phase::Finishing {
+                    socket.shutdown(Shutdown::Write)?;
+                }
+                return Ok(());
+            }
+            std::mem::swap(&mut batch, &mut state.queue);
+        }
+        while !batch.is_empty() {
+            let sent = write_some(&mut batch, socket, &wiring.disk)?;
+            let sent = Input::Sent { conn: shared.conn, bytes: sent };
+            wiring.engine.send(Message::Input(sent)).map_err(|_| ErrorKind::BrokenPipe)?;
+        }
+    }
+}
+
+/// One system call's worth, or one block from a file. Returns how many bytes went out.
+fn write_some(batch: &mut VecDeque<Segment>, socket: &Socket, disk: &DiskPool) -> io::Result<u32> {
+    if let Some(&Segment::Block { torrent, block }) = batch.front() {
+        for range in disk.file_range(torrent, block).map_err(io::Error::other)? {
+            send_range(&range, socket)?;
+        }
+        batch.pop_front();
+        return Ok(block.len);
+    }
+    let mut slices = [IoSlice::new(&[]); JOINED_MAX];
+    let mut joined = 0;
+    for (slice, segment) in slices.iter_mut().zip(&*batch) {
+        let Segment::Bytes(bytes) = segment else { break };
+        *slice = IoSlice::new(bytes);
+        joined += 1;
+    }
+    let nothing_else = &mut SendAncillaryBuffer::default();
+    let sent = loop {
+        match sendmsg(socket.as_fd(), &slices[..joined], nothing_else, SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => {}
+            sent => break sent?,
+        }
+    };
+    advance(batch, sent);
+    Ok(sent as u32)
+}
+
+/// Takes `sent` bytes off the front, and segments that are sent to the end.
+fn advance(batch: &mut VecDeque<Segment>, mut sent: usize) {
+    while let Some(Segment::Bytes(bytes)) = batch.front_mut() {
+        let taken = sent.min(bytes.len());
+        bytes.advance(taken);
+        sent -= taken;
+        if !bytes.is_empty() {
+            return;
+        }
+        batch.pop_front();
+    }
+}
+
+fn send_range(range: &FileRange, socket: &Socket) -> io::Result<()> {
+    let mut left = range.len as usize;
+    let mut offset = range.offset;
+    while left > 0 {
+        let sent = match &range.file {
+            Some(file) => send_from(file, &mut offset, left, socket)?,
+            None => rustix::net::send(socket, &[0; 4096][..left.min(4096)], SendFlags::NOSIGNAL)?,
+        };
+        if sent == 0 {
+            return Err(ErrorKind::UnexpectedEof.into()); // the file is shorter than it was
+        }
+        left -= sent;
+    }
+    Ok(())
+}
+
+fn send_from(file: &OwnedFd, offset: &mut u64, len: usize, socket: &Socket) -> io::Result<usize> {
+    loop {
+        match sendfile(socket, file, Some(offset), len) {
+            Err(rustix::io::Errno::INTR) => {}
+            sent => return Ok(sent?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::sync::mpsc::{self, Receiver};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn wiring() -> (Wiring, Receiver<Message>) {
+        let (engine, inbox) = mpsc::sync_channel(100_000);
+        let wiring = Wiring {
+            engine,
+            disk: DiskPool::start(1, || {}),
+            crew: Crew::default(),
+            buffers: Pool::default(),
+            large: Arc::default(),
+        };
+        (wiring, inbox)
+    }
+
+    /// An outgoing stream, with the other side in the test's hand.
+    fn pair(wiring: &Wiring, inbox: &Receiver<Message>) -> (Stream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = Stream::connect(ConnId::default(), listener.local_addr().unwrap(), wiring).unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        assert!(matches!(next(inbox), Input::Connected { .. }));
+        (stream, peer)
+    }
+
+    fn next(inbox: &Receiver<Message>) -> Input {
+        match inbox.recv_timeout(SOON).unwrap() {
+            Message::Input(input) => input,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn bytes(data: &'static [u8]) -> Segment {
+        Segment::Bytes(Bytes::from_static(data))
+    }
+
+    #[test]
+    fn segments_arrive_in_order_then_the_goodbye_and_all_of_it_is_accounted_for() {
+        let (wiring, inbox) = wiring();
+        let (stream, mut peer) = pair(&wiring, &inbox);
+        for part in [&b"one "[..], b"two ", b"three"] {
+            stream.send(bytes(part));
+        }
+        stream.finish();
+        let mut all = String::new();
+        peer.read_to_string(&mut all).unwrap();
+        assert_eq!(all, "one two three");
+        peer.write_all(b"not of interest any more").unwrap();
+        drop(peer);
+        let mut sent = 0;
+        let end = loop {
+            match next(&inbox) {
+                Input::Sent { bytes, .. } => sent += bytes,
+                Input::Closed { end, .. } => break end,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((sent, end), (13, StreamEnd::Finished));
+        assert_eq!(wiring.crew.wait(SOON), 0, "both threads have ended");
+    }
+
+    #[test]
+    fn a_paused_stream_leaves_the_bytes_with_the_sender() {
+        let (wiring, inbox) = wiring();
+        let (stream, mut peer) = pair(&wiring, &inbox);
+        stream.reading(false);
+        peer.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let chunk = vec![7; 1 << 20];
+        let mut sent = 0;
+        while let Ok(taken) = peer.write(&chunk) {
+            sent += taken;
+            assert!(sent < 256 << 20, "somebody reads");
+        }
+        stream.reading(true);
+        drop(peer);
+        let mut received = 0;
+        while let Input::Received { data, .. } = next(&inbox) {
+            assert!(data.iter().all(|&byte| byte == 7));
+            received += data.len();
+        }
+        assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn letting_go_ends_the_threads_wherever_they_wait() {
+        let (wiring, inbox) = wiring();
+        let (stream, peer) = pair(&wiring, &inbox);
+        for _ in 0..1_000 {
+            stream.send(Segment::Bytes(Bytes::from(vec![0; 1 << 16]))); // more than goes out: the peer is deaf
+        }
+        drop(stream);
+        assert_eq!(wiring.crew.wait(SOON), 0);
+
+        let (stream, peer_too) = pair_after_end(&wiring, &inbox);
+        stream.reading(false);
+        drop(stream);
+        assert_eq!(wiring.crew.wait(SOON), 0);
+        drop((peer, peer_too));
+    }
+
+    fn pair_after_end(wiring: &Wiring, inbox: &Receiver<Message>) -> (Stream, TcpStream) {
+        inbox.try_iter().for_each(drop);
+        pair(wiring, inbox)
+    }
+
+    #[test]
+    fn nobody_there_is_told_once() {
+        let (wiring, inbox) = wiring();
+        let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let _stream = Stream::connect(ConnId::default(), nobody, &wiring).unwrap();
+        assert!(matches!(next(&inbox), Input::Closed { end: StreamEnd::Refused, .. }));
+        assert_eq!(wiring.crew.wait(SOON), 0);
+        assert!(inbox.try_recv().is_err());
+    }
+}
