@@ -1,0 +1,1 @@
+//! Torrents made by hand, each with one thing wrong or odd.
