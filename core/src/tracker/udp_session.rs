@@ -439,3 +439,6 @@ const RESOLVE_TIME: Duration = Duration::from_secs(30);
 const ADDRESSES_MAX: usize = 8;
 /// Connection ids kept; beyond this the oldest goes. Each lives for a minute, and is some 100 bytes.
 const CONNECTIONS_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -332,7 +332,6 @@ fn a_tracker_that_says_never_is_left_alone_until_the_torrent_starts_again() {
         &actions[..],
         [Action::Failed { error: TrackerError::Failure { retry: Retry::Never, .. }, .. }]
     ));
-    assert_eq!(scene.next(), []);
     assert_eq!(scene.trackers.deadline(), None);
     scene.call(|t, cx| t.stop(&NUMBERS, cx));
     assert_eq!(hosts(&scene.start()), ["a"]);
