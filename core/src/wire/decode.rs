@@ -126,8 +126,7 @@ impl Decoder {
             return Err(WireError::ProtocolString);
         }
         if there < Handshake::LEN {
-            self.settle();
-            return Ok(None);
+            return self.wait();
         }
         self.advance(Handshake::LEN);
         Handshake::parse(&bytes).map(Some)
@@ -148,8 +147,7 @@ impl Decoder {
         let [l0, l1, l2, l3, id, ..] = head;
         let len = u32::from_be_bytes([l0, l1, l2, l3]);
         if there < 4 {
-            self.settle();
-            return Ok(None);
+            return self.wait();
         }
         if len > self.longest {
             return Err(WireError::TooLong { id: None, len, max: self.longest });
@@ -159,8 +157,7 @@ impl Decoder {
             return Ok(Some(Message::KeepAlive));
         }
         if there < 5 {
-            self.settle();
-            return Ok(None);
+            return self.wait();
         }
         let kind = Kind::of(id);
         self.check(id, kind, len)?;
@@ -170,8 +167,7 @@ impl Decoder {
         }
         let whole = 4 + len as usize;
         if self.held < whole {
-            self.settle();
-            return Ok(None);
+            return self.wait();
         }
         Ok(Some(match kind {
             Kind::Data => {
@@ -304,12 +300,14 @@ impl Decoder {
         }
     }
 
-    /// Before waiting for more: a few bytes left over are copied, because a slice keeps all of its read buffer.
-    fn settle(&mut self) {
+    /// Nothing until more is pushed. A few bytes left over are copied, because a slice keeps all of its read
+    /// buffer.
+    fn wait<T>(&mut self) -> Result<Option<T>, WireError> {
         if !self.copied && self.later.is_empty() && self.front.len() <= COPIED_MAX {
             self.front = Bytes::copy_from_slice(&self.front);
             self.copied = true;
         }
+        Ok(None)
     }
 }
 
