@@ -13,9 +13,10 @@ use bytes::Bytes;
 use crate::chain::Chain;
 use crate::id::{Block, Digest, PieceIndex};
 
+mod budget;
 mod hasher;
 mod layout;
-
+pub use budget::Budget;
 pub use hasher::PieceHasher;
 pub use layout::{Layout, LayoutError, LayoutFile, Span};
 

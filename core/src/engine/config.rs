@@ -1,16 +1,9 @@
 //! What the owner of an engine decides.
 
 use alloc::string::String;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::limits::Limits;
-use crate::disk::Allocation;
-use crate::metainfo::Metainfo;
 
 /// Settings of an engine, fixed when it is made.
 #[derive(Clone, Debug)]
@@ -46,57 +39,8 @@ impl Default for Config {
     }
 }
 
-/// Highest rates in payload bytes per second; `None` is without limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Towards us.
-    pub download: Option<u64>,
-    /// Away from us.
-    pub upload: Option<u64>,
-}
-
-/// A torrent to take part in.
-#[derive(Clone, Debug)]
-pub struct AddTorrent {
-    /// What it is.
-    pub metainfo: Arc<Metainfo>,
-    /// Peers the user named: trusted, and dialled first.
-    pub peers: Vec<SocketAddr>,
-    /// Trackers the user named, each a tier of its own before the torrent's (BEP 12).
-    pub trackers: Vec<String>,
-    /// Which piece comes next.
-    pub order: PieceOrder,
-    /// How file space is taken.
-    pub allocation: Allocation,
-    /// Whether files that hold other data may be overwritten.
-    pub overwrite: bool,
-    /// Most connections of this torrent.
-    pub peers_max: Option<u32>,
-    /// Bytes per second of this torrent.
-    pub rates: RateLimits,
-    /// What an earlier run saved under [`SaveKey::Torrent`](super::SaveKey::Torrent).
-    pub saved: Option<Bytes>,
-}
-
-impl AddTorrent {
-    /// `metainfo` with everything else as it usually is.
-    #[must_use]
-    pub fn new(metainfo: Arc<Metainfo>) -> Self {
-        Self {
-            metainfo,
-            peers: Vec::new(),
-            trackers: Vec::new(),
-            order: PieceOrder::default(),
-            allocation: Allocation::default(),
-            overwrite: false,
-            peers_max: None,
-            rates: RateLimits::default(),
-            saved: None,
-        }
-    }
-}
-
 pub use crate::picker::PieceOrder;
+pub use crate::torrent::{AddTorrent, RateLimits};
 
 /// Why a torrent was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +54,9 @@ pub enum AddError {
     /// A tracker the user named is not one we can speak to.
     #[error("a tracker address must begin with http://, https:// or udp://")]
     Tracker,
+    /// The torrent's files do not fit into pieces that can be counted.
+    #[error("the torrent is too large")]
+    Layout,
     /// The engine is shutting down.
     #[error("shutting down")]
     Stopping,

@@ -72,28 +72,7 @@ pub enum Input {
     },
 }
 
-/// How a connection ended, as the system told it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StreamEnd {
-    /// The other side closed in good order, or we did as told.
-    #[error("closed")]
-    Finished,
-    /// The other side cut it off.
-    #[error("reset by the peer")]
-    Reset,
-    /// Nobody listens there.
-    #[error("connection refused")]
-    Refused,
-    /// No answer.
-    #[error("timed out")]
-    TimedOut,
-    /// No route, no network, no such address family here.
-    #[error("unreachable")]
-    Unreachable,
-    /// Any other failure of the socket.
-    #[error("failed")]
-    Failed,
-}
+pub use crate::peer::StreamEnd;
 
 /// The answer to an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]

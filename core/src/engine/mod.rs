@@ -1,118 +1,213 @@
 //! The whole client as one state machine: [`Engine`].
 
-use alloc::collections::VecDeque;
-use core::net::SocketAddr;
-
-use crate::id::{ConnId, TorrentId};
-use crate::rng::{Rng, Seed};
-use crate::time::Instant;
-
+mod commands;
 pub mod config;
-mod event;
+mod deadlines;
 mod input;
 pub mod limits;
+mod on_disk;
+mod on_fetch;
+mod on_stream;
+mod on_timer;
 mod output;
-mod views;
+mod perform;
 
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use slotmap::SlotMap;
+
+pub use crate::torrent::{Event, PeerStatus, TorrentError, TorrentState, TorrentStatus, Traffic};
 pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits};
-pub use event::{Event, TorrentError};
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};
 pub use limits::Limits;
 pub use output::{CloseHow, FetchRequest, NamedBy, Output, SaveKey, Segment, Wake};
-pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
+
+use crate::disk::Budget;
+use crate::id::{ConnId, DiskOp, FetchId, PeerId, PeerKey, ResolveId, TorrentId};
+use crate::peer::Peer;
+use crate::rate::Bucket;
+use crate::rng::{Rng, Seed};
+use crate::time::Instant;
+use crate::torrent::{self, Task, Torrent};
+use crate::tracker::{AnnounceTag, QueryTag, UdpTrackers};
+use deadlines::Deadlines;
 
 /// A BitTorrent client without any I/O.
 ///
 /// Calls come in four kinds: [`handle`](Self::handle) and [`handle_timeout`](Self::handle_timeout) say what
 /// happened outside; [`accept`](Self::accept) and the commands ([`add_torrent`](Self::add_torrent), ...) say
 /// what is wanted; [`poll`](Self::poll) takes out what there is to do; the views tell numbers.
+///
+/// What it does is a function of its configuration, its seed and these calls. All of it happens inside the
+/// calls: `poll` only pops, so when a driver drains changes nothing.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
-    rng: Rng,
+    peer_id: PeerId,
     now: Instant,
     out: VecDeque<Output>,
+    deadlines: Deadlines,
+
+    torrents: SlotMap<TorrentId, Torrent>,
+    by_hash: BTreeMap<[u8; 20], TorrentId>,
+    conns: SlotMap<ConnId, Conn>,
+    /// Outgoing connections that do not stand yet.
+    connecting: u32,
+    /// Incoming connections that have not said which torrent they want, oldest first.
+    greeting: VecDeque<ConnId>,
+    /// Torrents that would dial, had there been room.
+    dial_waiting: BTreeSet<TorrentId>,
+
+    ops: SlotMap<DiskOp, (TorrentId, Task)>,
+    budget: Budget,
+    /// Connections that are not read because the disk is behind, or because of a download limit.
+    stalled: Vec<ConnId>,
+    throttled: Vec<ConnId>,
+    upload: Bucket,
+    download: Bucket,
+
+    fetches: SlotMap<FetchId, (TorrentId, AnnounceTag)>,
+    fetches_waiting: VecDeque<(TorrentId, AnnounceTag, FetchRequest)>,
+    resolves: SlotMap<ResolveId, QueryTag>,
+    resolves_waiting: VecDeque<(QueryTag, alloc::string::String)>,
+    udp: UdpTrackers,
+    asked: BTreeMap<u64, (TorrentId, AnnounceTag)>,
+    next_token: u64,
+
+    rng: Rng,
+    udp_rng: Rng,
+    /// Reused list of what a torrent wants done.
+    actions: Vec<torrent::Action>,
+    stopping: Stopping,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    Asked,
+    Told,
+}
+
+/// A connection and whose it is.
+#[derive(Debug)]
+struct Conn {
+    owner: ConnOwner,
+    address: SocketAddr,
+    /// We asked for it and it does not stand yet.
+    connecting: bool,
+    /// Not read because the disk is behind.
+    stalled: bool,
+    /// Not read because of a download limit.
+    throttled: bool,
+}
+
+#[derive(Debug)]
+enum ConnOwner {
+    /// Nobody's yet: it connected to us and has not named its torrent.
+    Greeting(Box<Peer>),
+    Torrent(TorrentId, PeerKey),
+    /// Given up by us; the driver has yet to say that it is gone.
+    Closing,
 }
 
 impl Engine {
     /// An engine that has nothing to do yet.
     #[must_use]
     pub fn new(config: Config, seed: Seed, now: Instant) -> Self {
-        Self { config, rng: Rng::new(seed), now, out: VecDeque::new() }
+        let mut rng = Rng::new(seed);
+        let peer_id = crate::wire::peer_id(config.client_tag, &mut rng.fork("peer id"));
+        let limits = config.limits;
+        Self {
+            peer_id,
+            now,
+            out: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            torrents: SlotMap::with_key(),
+            by_hash: BTreeMap::new(),
+            conns: SlotMap::with_key(),
+            connecting: 0,
+            greeting: VecDeque::new(),
+            dial_waiting: BTreeSet::new(),
+            ops: SlotMap::with_key(),
+            budget: Budget::new(limits.write_bytes_max, limits.read_bytes_max),
+            stalled: Vec::new(),
+            throttled: Vec::new(),
+            upload: Bucket::new(config.rates.upload),
+            download: Bucket::new(config.rates.download),
+            fetches: SlotMap::with_key(),
+            fetches_waiting: VecDeque::new(),
+            resolves: SlotMap::with_key(),
+            resolves_waiting: VecDeque::new(),
+            udp: UdpTrackers::new(),
+            asked: BTreeMap::new(),
+            next_token: 0,
+            udp_rng: rng.fork("udp trackers"),
+            rng: rng.fork("torrents"),
+            actions: Vec::new(),
+            stopping: Stopping::No,
+            config,
+        }
     }
 
     /// Something happened outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        let _ = (now, input);
+        self.advance(now);
+        match input {
+            Input::Connected { conn } => self.on_connected(conn),
+            Input::Received { conn, data } => self.on_received(conn, data),
+            Input::Sent { conn, bytes } => self.on_sent(conn, bytes),
+            Input::Closed { conn, end } => self.on_closed(conn, end),
+            Input::Datagram { from, data } => self.on_datagram(from, &data),
+            Input::Disk { op, result } => self.on_disk(op, result),
+            Input::Resolved { query, result } => self.on_resolved(query, result),
+            Input::Fetched { fetch, result } => self.on_fetched(fetch, result),
+        }
     }
 
     /// Time has passed. May be called early, late or repeatedly; costs next to nothing when nothing is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.advance(now);
+        self.on_timer();
     }
 
     /// A connection from `from` was accepted. `None`: close it, there is no room.
     pub fn accept(&mut self, now: Instant, from: SocketAddr) -> Option<ConnId> {
-        let _ = (now, from);
-        None
-    }
-
-    /// Takes part in a torrent from now on.
-    pub fn add_torrent(&mut self, now: Instant, spec: AddTorrent) -> Result<TorrentId, AddError> {
-        let _ = (now, spec);
-        Err(AddError::Stopping)
-    }
-
-    /// Leaves a torrent: tells its trackers, closes its files, then says [`Event::Removed`].
-    pub fn remove_torrent(&mut self, now: Instant, id: TorrentId) {
-        let _ = (now, id);
-    }
-
-    /// Stops a torrent's traffic until [`resume`](Self::resume).
-    pub fn pause(&mut self, now: Instant, id: TorrentId) {
-        let _ = (now, id);
-    }
-
-    /// Goes on with a paused or failed torrent.
-    pub fn resume(&mut self, now: Instant, id: TorrentId) {
-        let _ = (now, id);
-    }
-
-    /// Tells a torrent about a peer the user knows.
-    pub fn add_peer(&mut self, now: Instant, id: TorrentId, peer: SocketAddr) {
-        let _ = (now, id, peer);
-    }
-
-    /// Changes the limits for all torrents together.
-    pub fn set_limits(&mut self, now: Instant, rates: RateLimits) {
-        let _ = (now, rates);
-    }
-
-    /// Leaves all torrents, then says [`Event::Stopped`].
-    pub fn shutdown(&mut self, now: Instant) {
-        let _ = now;
+        self.advance(now);
+        self.on_accept(from)
     }
 
     /// The next thing to do. Call until it says [`Output::Idle`].
     pub fn poll(&mut self) -> Output {
-        self.out.pop_front().unwrap_or(Output::Idle { wake: None })
+        self.out.pop_front().unwrap_or_else(|| Output::Idle { wake: self.deadlines.wake() })
     }
 
     /// A torrent's numbers.
     #[must_use]
     pub fn torrent(&self, id: TorrentId) -> Option<TorrentStatus> {
-        let _ = id;
-        None
+        self.torrents.get(id).map(|torrent| torrent.status(self.now))
     }
 
     /// The numbers of a torrent's connected peers.
     pub fn peers(&self, id: TorrentId) -> impl Iterator<Item = PeerStatus> + '_ {
-        let _ = id;
-        core::iter::empty()
+        self.torrents.get(id).into_iter().flat_map(|torrent| torrent.peers(self.now))
     }
 
     /// The torrents there are.
     pub fn torrents(&self) -> impl Iterator<Item = TorrentId> + '_ {
-        core::iter::empty()
+        self.torrents.keys()
+    }
+
+    /// Our name towards peers and trackers in this run.
+    #[must_use]
+    pub const fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Time never runs backwards here, whatever the caller's clock does.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 }

@@ -5,10 +5,10 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::event::Event;
 use crate::disk::DiskAction;
 use crate::id::{Block, ConnId, DiskOp, FetchId, InfoHash, ResolveId, TorrentId};
 use crate::time::Instant;
+use crate::torrent::Event;
 
 /// One thing for the driver to do.
 ///

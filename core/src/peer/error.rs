@@ -1,10 +1,116 @@
 //! Why a connection to a peer ended, by name.
 
+use crate::bitfield::BitfieldError;
+use crate::id::{Block, PieceIndex};
+use crate::wire::WireError;
+
+/// How a connection ended, as the system told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StreamEnd {
+    /// The other side closed in good order, or we did as told.
+    #[error("closed")]
+    Finished,
+    /// The other side cut it off.
+    #[error("reset by the peer")]
+    Reset,
+    /// Nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// No answer.
+    #[error("timed out")]
+    TimedOut,
+    /// No route, no network, no such address family here.
+    #[error("unreachable")]
+    Unreachable,
+    /// Any other failure of the socket.
+    #[error("failed")]
+    Failed,
+}
+
 /// Why a connection to a peer ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// We are done with it.
-    #[error("done")]
-    Done,
+    /// The stream ended, or never began.
+    #[error("connection {0}")]
+    Stream(#[from] StreamEnd),
+    /// It sent something that is not BitTorrent.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// Its bitfield does not fit the torrent.
+    #[error(transparent)]
+    Bitfield(#[from] BitfieldError),
+    /// It said what it has a second time.
+    #[error("a second bitfield")]
+    BitfieldTwice,
+    /// It named a piece the torrent does not have.
+    #[error("piece {piece} of a torrent of {pieces}")]
+    NoSuchPiece {
+        /// What it named.
+        piece: PieceIndex,
+        /// How many there are.
+        pieces: u32,
+    },
+    /// It used a message of the fast extension (BEP 6) without having agreed to it.
+    #[error("a message of the fast extension that was not agreed on")]
+    FastNotAgreed,
+    /// It asked for bytes that cannot be asked for, too often.
+    #[error("invalid requests, the last for {0}")]
+    InvalidRequests(Block),
+    /// It queued more requests than it was told to.
+    #[error("flooded with requests")]
+    RequestFlood,
+    /// It sent blocks that nobody asked for, too many of them.
+    #[error("blocks that were not asked for, the last {0}")]
+    NotAsked(Block),
+    /// It refused request after request while not choking us.
+    #[error("refuses every request")]
+    OnlyRejects,
+    /// No complete greeting in time.
+    #[error("no complete handshake in time")]
+    GreetingTimedOut,
+    /// Nothing was heard of it for too long.
+    #[error("silent for too long")]
+    Silent,
+    /// It is us.
+    #[error("connected to ourselves")]
+    Ourselves,
+    /// We are connected to it already.
+    #[error("connected already")]
+    Duplicate,
+    /// It wants a torrent we do not have, or another than we dialled it for.
+    #[error("another torrent's info-hash")]
+    WrongTorrent,
+    /// It gave us data that is wrong.
+    #[error("sent wrong data")]
+    Banned,
+    /// Others needed the place more.
+    #[error("no room")]
+    NoRoom,
+    /// Neither side has anything the other wants.
+    #[error("nothing to exchange")]
+    NothingToExchange,
+    /// The torrent was paused, removed or failed, or the engine shuts down.
+    #[error("torrent stopped")]
+    TorrentStopped,
+}
+
+impl CloseReason {
+    /// Whether the peer did something no honest peer does.
+    #[must_use]
+    pub const fn is_misbehaviour(&self) -> bool {
+        matches!(
+            self,
+            Self::Wire(_)
+                | Self::Bitfield(_)
+                | Self::BitfieldTwice
+                | Self::NoSuchPiece { .. }
+                | Self::FastNotAgreed
+                | Self::InvalidRequests(_)
+                | Self::RequestFlood
+                | Self::NotAsked(_)
+                | Self::OnlyRejects
+                | Self::Banned
+        )
+    }
 }

@@ -1,5 +1,543 @@
-//! One connection to a peer as a state machine.
+//! One connection to a peer as a state machine: bytes in, actions out.
+//!
+//! [`Peer`] knows the protocol and nothing of pieces that are missing, of files or of other peers. Its owner
+//! tells it what to ask and what to serve, and learns from its [`Action`]s what the peer has, wants and sent:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use pieceful_core::bitfield::Bitfield;
+//! use pieceful_core::cx::Cx;
+//! use pieceful_core::id::PeerId;
+//! use pieceful_core::peer::{Action, Hello, Limits, Peer, Segment};
+//! use pieceful_core::rng::{Rng, Seed};
+//! use pieceful_core::time::Instant;
+//!
+//! let mut rng = Rng::new(Seed([0; 32]));
+//! let mut out = Vec::new();
+//! let mut cx = Cx { now: Instant::ZERO, rng: &mut rng, out: &mut out };
+//!
+//! // We dialled somebody; the connection stands, so our handshake leaves.
+//! let hello = Hello { info_hash: [7; 20], peer_id: PeerId(*b"-PF0100-abcdefghijkl"), pieces: 4 };
+//! let mut peer = Peer::dial(hello, Limits::default(), cx.now);
+//! peer.connected(&mut cx);
+//! let Some(Action::Send(Segment::Bytes(handshake))) = cx.out.pop() else { panic!() };
+//! assert_eq!(handshake.len(), 68);
+//!
+//! // Here it only hears itself, which is a fine handshake; its owner notices whose id it is.
+//! peer.receive(Bytes::from(handshake.to_vec()), &mut cx).unwrap();
+//! assert!(matches!(&cx.out[..], [Action::Greeted(theirs)] if theirs.peer_id == hello.peer_id));
+//! ```
 
+mod asking;
 mod error;
+mod greeting;
+mod messages;
+mod outgoing;
+mod serving;
 
-pub use error::CloseReason;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+pub use error::{CloseReason, StreamEnd};
+pub use greeting::Hello;
+pub use serving::SERVED_LEN_MAX;
+
+use crate::bitfield::Bitfield;
+use crate::chain::Chain;
+use crate::cx::Cx;
+use crate::id::{BLOCK_LEN, Block, PieceIndex};
+use crate::rate::Meter;
+use crate::time::Instant;
+use crate::wire::extended::ExtendedHandshake;
+use crate::wire::{self, Decoder, Message};
+use asking::{Answer, Asking};
+use greeting::Greeting;
+use outgoing::Outgoing;
+use serving::{Serving, Verdict};
+
+/// A peer that sends nothing for this long is gone (BEP 3: keep-alives come every two minutes).
+const SILENCE_MAX: Duration = Duration::from_secs(150);
+/// We say something at least this often.
+const KEEP_ALIVE: Duration = Duration::from_secs(100);
+/// From connecting to the end of the handshake, all of it: a peer that sends a byte a second gains nothing.
+const GREETING_TIME: Duration = Duration::from_secs(10);
+/// Pieces a peer may suggest, or allow us while choked, that we remember.
+const HINTS_MAX: usize = 32;
+/// Payload nobody asked for that a peer may send before it is closed, beside a quarter of what was asked.
+const UNASKED_BYTES: u64 = 1 << 20;
+
+/// A connection to a peer.
+#[derive(Debug)]
+pub struct Peer {
+    decoder: Decoder,
+    phase: Phase,
+    limits: Limits,
+    /// What the peer has; told once by a bitfield, then by `have`.
+    has: Bitfield,
+    told: bool,
+    fast: bool,
+    extended: bool,
+    theirs: Option<ExtendedHandshake>,
+    choking_us: bool,
+    choked: bool,
+    interested: bool,
+    interesting: bool,
+    /// Pieces it serves us even while choking (BEP 6), and those it suggests.
+    allowed: Vec<PieceIndex>,
+    suggested: Vec<PieceIndex>,
+    /// Pieces we serve it even while choking.
+    allows: Vec<PieceIndex>,
+    asking: Asking,
+    serving: Serving,
+    outgoing: Outgoing,
+    heard: Instant,
+    down: Meter,
+    up: Meter,
+    totals: Totals,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Until both handshakes are through and the owner has taken the peer in.
+    Greeting(Greeting),
+    Open,
+}
+
+/// A peer's part of the limits of its owner.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most requests of ours outstanding.
+    pub asked_max: u32,
+    /// Most requests of its waiting; also told to it as `reqq`.
+    pub requests_max: u32,
+    /// Most bytes handed to the driver and not yet sent, before no further block is served.
+    pub send_bytes_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { asked_max: 500, requests_max: 500, send_bytes_max: 256 << 10 }
+    }
+}
+
+/// Bytes to send, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// These.
+    Bytes(Bytes),
+    /// A block's payload, to be read by the driver as it sends.
+    Block(Block),
+}
+
+impl Segment {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u32,
+            Self::Block(block) => block.len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a peer's owner learns, or has to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Send these bytes after all earlier ones.
+    Send(Segment),
+    /// Its handshake is there. Nothing more is read of it until the owner calls [`Peer::open`].
+    Greeted(wire::Handshake),
+    /// It told what it has: see [`Peer::has`]. Comes before any `Have`, at most once.
+    Has,
+    /// It has one more piece.
+    Have(PieceIndex),
+    /// It will serve our requests now.
+    Unchoked,
+    /// It will not.
+    Choked,
+    /// It wants something of ours, or no longer does.
+    Interested(bool),
+    /// A piece it allows us while choking, or suggests: it may be worth asking now.
+    Hint,
+    /// A block arrived that was asked for.
+    Got {
+        /// Which.
+        block: Block,
+        /// Its bytes.
+        data: Chain,
+    },
+    /// A block arrived that is of no use.
+    Wasted(u32),
+    /// A request of ours will not be answered: ask somebody else.
+    Withdrawn(Block),
+    /// It has owed us blocks for too long.
+    Snubbed,
+    /// It asks for a block: answer with [`Peer::admit`].
+    Requested(Block),
+    /// Its extension handshake is there: see [`Peer::extension`].
+    Extended,
+}
+
+/// Bytes exchanged with one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Block bytes from it, useful or not.
+    pub payload_down: u64,
+    /// Block bytes to it.
+    pub payload_up: u64,
+    /// Everything else from it.
+    pub protocol_down: u64,
+    /// Everything else to it.
+    pub protocol_up: u64,
+    /// Those of `payload_down` that nobody asked for.
+    pub unasked: u64,
+}
+
+impl Peer {
+    /// A peer that connected to us; it has to introduce itself first.
+    #[must_use]
+    pub fn answer(limits: Limits, now: Instant) -> Self {
+        Self::new(Greeting::incoming(), limits, now)
+    }
+
+    /// A peer we are connecting to.
+    #[must_use]
+    pub fn dial(hello: Hello, limits: Limits, now: Instant) -> Self {
+        Self::new(Greeting::outgoing(hello), limits, now)
+    }
+
+    fn new(greeting: Greeting, limits: Limits, now: Instant) -> Self {
+        Self {
+            decoder: Decoder::new(wire::DecoderLimits::default()),
+            phase: Phase::Greeting(greeting),
+            limits,
+            has: Bitfield::new(0),
+            told: false,
+            fast: false,
+            extended: false,
+            theirs: None,
+            choking_us: true,
+            choked: true,
+            interested: false,
+            interesting: false,
+            allowed: Vec::new(),
+            suggested: Vec::new(),
+            allows: Vec::new(),
+            asking: Asking::new(now, limits.asked_max),
+            serving: Serving::default(),
+            outgoing: Outgoing::default(),
+            heard: now,
+            down: Meter::default(),
+            up: Meter::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Bytes of the peer, in order. An error names what it did wrong: close it.
+    pub fn receive(&mut self, data: Bytes, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        if !matches!(self.phase, Phase::Greeting(_)) {
+            self.heard = cx.now;
+        }
+        let (payload, all) = (self.totals.payload_down, data.len() as u64);
+        self.decoder.push(data);
+        let result = self.read_on(cx);
+        // What lies in the decoder counts as protocol until its block is whole.
+        self.totals.protocol_down =
+            (self.totals.protocol_down + all).saturating_sub(self.totals.payload_down - payload);
+        if self.decoder.buffered() > PARTIAL_BLOCK && self.asking.asked().len() > 0 {
+            self.asking.progressed(cx.now);
+        }
+        result
+    }
+
+    /// The driver's system took `bytes` of what was handed over.
+    pub fn sent(&mut self, bytes: u32) {
+        self.outgoing.sent(bytes);
+    }
+
+    /// Hands over what the calls so far have gathered to be said. Owners call it once at the end of a turn, so
+    /// that many small messages leave as one segment.
+    pub fn flush(&mut self, cx: &mut Cx<'_, Action>) {
+        self.outgoing.flush(cx);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        if let Phase::Greeting(greeting) = &self.phase {
+            return if cx.now >= greeting.deadline(self.heard) {
+                Err(CloseReason::GreetingTimedOut)
+            } else {
+                Ok(())
+            };
+        }
+        if cx.now >= self.heard + SILENCE_MAX {
+            return Err(CloseReason::Silent);
+        }
+        if cx.now >= self.outgoing.last + KEEP_ALIVE {
+            Message::KeepAlive.encode(self.outgoing.control());
+        }
+        if self.asking.snub(cx.now) {
+            cx.out.push(Action::Snubbed);
+            self.withdraw(cx);
+        }
+        Ok(())
+    }
+
+    /// When [`tick`](Self::tick) is next of use.
+    #[must_use]
+    pub fn deadline(&self, now: Instant) -> Instant {
+        match &self.phase {
+            Phase::Greeting(greeting) => greeting.deadline(self.heard),
+            Phase::Open => {
+                let alive = (self.heard + SILENCE_MAX).min(self.outgoing.last + KEEP_ALIVE);
+                self.asking.deadline(now).map_or(alive, |asking| alive.min(asking))
+            }
+        }
+    }
+
+    // What we ask.
+
+    /// How many more blocks to ask now: 0, or enough of them to be worth a message. Blocks may be asked while
+    /// it is choking us only if they are [`allowed`](Self::allowed).
+    #[must_use]
+    pub fn wants_requests(&self, now: Instant) -> u32 {
+        match self.phase {
+            Phase::Open if !self.choking_us || !self.allowed.is_empty() => self.asking.room(now, &self.down),
+            _ => 0,
+        }
+    }
+
+    /// Asks for `block`.
+    pub fn request(&mut self, block: Block, now: Instant) {
+        self.asking.ask(now, block);
+        Message::Request(block).encode(self.outgoing.control());
+    }
+
+    /// Takes a request back, because another peer was faster.
+    pub fn cancel(&mut self, block: Block) {
+        if self.asking.cancel(block) {
+            Message::Cancel(block).encode(self.outgoing.control());
+        }
+    }
+
+    /// Says whether we want anything it has, if that has changed.
+    pub fn set_interesting(&mut self, interesting: bool) {
+        if self.interesting != interesting {
+            self.interesting = interesting;
+            let message = if interesting { Message::Interested } else { Message::NotInterested };
+            message.encode(self.outgoing.control());
+        }
+    }
+
+    /// Tells it about a piece of ours, unless it has the piece itself.
+    pub fn announce(&mut self, piece: PieceIndex) {
+        if matches!(self.phase, Phase::Open) && !self.has.get(piece) {
+            Message::Have(piece).encode(self.outgoing.control());
+        }
+    }
+
+    fn withdraw(&mut self, cx: &mut Cx<'_, Action>) {
+        cx.out.extend(self.asking.withdraw().into_iter().map(Action::Withdrawn));
+    }
+
+    // What it asks.
+
+    /// Queues a request it made. `ours`: the block lies inside a piece that we have.
+    pub fn admit(&mut self, block: Block, ours: bool) -> Result<(), CloseReason> {
+        let may = !self.choked || self.allows.contains(&block.piece);
+        // A request that crosses our choke on the way is refused, but nobody's fault.
+        if ours && !may && block.len <= SERVED_LEN_MAX {
+            self.reject(block);
+            return Ok(());
+        }
+        match self.serving.request(block, ours && may, self.limits.requests_max) {
+            Verdict::Queued => Ok(()),
+            Verdict::Refused => {
+                self.reject(block);
+                Ok(())
+            }
+            Verdict::TooManyInvalid => Err(CloseReason::InvalidRequests(block)),
+            Verdict::Flood => Err(CloseReason::RequestFlood),
+        }
+    }
+
+    /// The next block to serve, if the connection has room for it.
+    #[must_use]
+    pub fn next_to_serve(&self) -> Option<Block> {
+        let held = self.outgoing.unsent() + self.serving.reading_bytes();
+        (held < u64::from(self.limits.send_bytes_max)).then(|| self.serving.front()).flatten()
+    }
+
+    /// Serves the next block as a file segment, without reading it.
+    pub fn serve_directly(&mut self, cx: &mut Cx<'_, Action>) -> Option<Block> {
+        let block = self.serving.pop()?;
+        self.send_block(block, Segment::Block(block), cx);
+        Some(block)
+    }
+
+    /// The next block is being read from disk.
+    pub fn begin_read(&mut self) -> Option<Block> {
+        self.serving.begin_read()
+    }
+
+    /// A read ended: serves its bytes, or refuses the block when there are none. Says how many left.
+    pub fn end_read(&mut self, block: Block, data: Option<Bytes>, cx: &mut Cx<'_, Action>) -> u32 {
+        if !self.serving.end_read(block) {
+            return 0; // cancelled meanwhile
+        }
+        match data {
+            Some(bytes) if bytes.len() == block.len as usize => {
+                self.send_block(block, Segment::Bytes(bytes), cx);
+                block.len
+            }
+            _ => {
+                self.reject(block);
+                0
+            }
+        }
+    }
+
+    fn send_block(&mut self, block: Block, payload: Segment, cx: &mut Cx<'_, Action>) {
+        wire::encode::piece_header(block, self.outgoing.control());
+        self.outgoing.payload(payload, cx);
+        self.totals.payload_up += u64::from(block.len);
+        self.up.add(cx.now, u64::from(block.len));
+    }
+
+    /// Serves it no more, apart from what it is allowed; its queued requests are refused.
+    pub fn choke(&mut self) {
+        if self.choked {
+            return;
+        }
+        self.choked = true;
+        Message::Choke.encode(self.outgoing.control());
+        let allows = core::mem::take(&mut self.allows);
+        for block in self.serving.drop_queued(|block| allows.contains(&block.piece)) {
+            self.reject(block);
+        }
+        self.allows = allows;
+    }
+
+    /// Serves it from now on.
+    pub fn unchoke(&mut self) {
+        if self.choked {
+            self.choked = false;
+            Message::Unchoke.encode(self.outgoing.control());
+        }
+    }
+
+    fn reject(&mut self, block: Block) {
+        if self.fast {
+            Message::Reject(block).encode(self.outgoing.control());
+        }
+    }
+
+    // What is known of it.
+
+    /// The pieces it has.
+    #[must_use]
+    pub const fn has(&self) -> &Bitfield {
+        &self.has
+    }
+
+    /// Whether it has said what it has.
+    #[must_use]
+    pub const fn has_told(&self) -> bool {
+        self.told
+    }
+
+    /// Whether both handshakes are through.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether it refuses our requests.
+    #[must_use]
+    pub const fn is_choking_us(&self) -> bool {
+        self.choking_us
+    }
+
+    /// Whether we refuse its requests.
+    #[must_use]
+    pub const fn is_choked(&self) -> bool {
+        self.choked
+    }
+
+    /// Whether it wants something of ours.
+    #[must_use]
+    pub const fn is_interested(&self) -> bool {
+        self.interested
+    }
+
+    /// Whether we have told it that we want something of its.
+    #[must_use]
+    pub const fn is_interesting(&self) -> bool {
+        self.interesting
+    }
+
+    /// Whether it owes us blocks for too long.
+    #[must_use]
+    pub const fn is_snubbed(&self) -> bool {
+        self.asking.is_snubbed()
+    }
+
+    /// Pieces it serves us even while choking (BEP 6).
+    #[must_use]
+    pub fn allowed(&self) -> &[PieceIndex] {
+        &self.allowed
+    }
+
+    /// Pieces it would rather be asked for (BEP 6).
+    #[must_use]
+    pub fn suggested(&self) -> &[PieceIndex] {
+        &self.suggested
+    }
+
+    /// What its extension handshake says (BEP 10).
+    #[must_use]
+    pub const fn extension(&self) -> Option<&ExtendedHandshake> {
+        self.theirs.as_ref()
+    }
+
+    /// Blocks asked and not answered, in the order asked.
+    pub fn asked(&self) -> impl ExactSizeIterator<Item = &Block> {
+        self.asking.asked()
+    }
+
+    /// Requests of its that wait.
+    #[must_use]
+    pub fn requests_waiting(&self) -> usize {
+        self.serving.len()
+    }
+
+    /// Payload bytes per second from it.
+    #[must_use]
+    pub fn down_rate(&self, now: Instant) -> u64 {
+        self.down.rate(now)
+    }
+
+    /// Payload bytes per second to it.
+    #[must_use]
+    pub fn up_rate(&self, now: Instant) -> u64 {
+        self.up.rate(now)
+    }
+
+    /// Bytes exchanged so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals { protocol_up: self.outgoing.protocol_bytes, ..self.totals }
+    }
+}
+
+/// More than this in the decoder is a block on its way, not a small message cut in two.
+const PARTIAL_BLOCK: usize = 64;
+const _: () = assert!(PARTIAL_BLOCK < BLOCK_LEN as usize);

@@ -1,1 +1,479 @@
-//! To be written.
+//! One torrent: its peers, its pieces, its trackers, and what it wants of the disk.
+//!
+//! A [`Torrent`] is driven by the engine, which owns the connections, the disk operations and the clock's
+//! deadlines. It asks for everything through [`Action`]s and learns of everything through calls.
+
+mod announce;
+mod checking;
+mod download;
+mod error;
+mod event;
+mod judge;
+mod known;
+mod peers;
+mod spec;
+mod status;
+mod upload;
+mod verify;
+mod views;
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+
+pub use error::TorrentError;
+pub use event::Event;
+pub use known::Source;
+pub use spec::{AddTorrent, RateLimits};
+pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
+
+use crate::choke::Choker;
+use crate::disk::{Allocation, Budget, DiskAction, DiskDone, DiskError, Layout, LayoutError};
+use crate::id::{Block, ConnId, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
+use crate::metainfo::Metainfo;
+use crate::peer::{self, CloseReason, Hello, Peer};
+use crate::picker::Picker;
+use crate::rate::{Bucket, Meter};
+use crate::rng::Rng;
+use crate::scope::NamedBy;
+use crate::time::Instant;
+use crate::tracker::{self, AnnounceTag, Trackers};
+use checking::Check;
+use judge::Judge;
+use known::Known;
+
+/// A torrent we take part in.
+#[derive(Debug)]
+pub struct Torrent {
+    id: TorrentId,
+    metainfo: Arc<Metainfo>,
+    layout: Arc<Layout>,
+    settings: Settings,
+    hello: Hello,
+    allocation: Allocation,
+    overwrite: bool,
+    /// An earlier run began to write these files: what they hold is ours, whole or not.
+    begun: bool,
+    stage: Stage,
+    paused: bool,
+    picker: Picker,
+    peers: SlotMap<PeerKey, Slot>,
+    known: Known,
+    /// Peers that could be asked for more, had there been anything to ask.
+    starved: BTreeSet<PeerKey>,
+    /// Recently gone peers that had sent payload: a piece may turn out wrong after they left.
+    gone: VecDeque<(PeerKey, SocketAddr)>,
+    judge: Judge,
+    choker: Choker,
+    trackers: Trackers,
+    announcing: bool,
+    /// Every tracker that was told we are here was told that we left, or given up on.
+    told: bool,
+    /// Bytes of missing pieces, padding left out.
+    left: u64,
+    /// Blocks became free since starved peers were last looked at.
+    freed: bool,
+    /// Disk actions not yet answered.
+    disk_pending: u32,
+    /// Peers with requests that wait for the read budget or the upload limit.
+    serve_waiting: VecDeque<PeerKey>,
+    serve_again: Option<Instant>,
+    upload: Bucket,
+    download: Bucket,
+    finished: bool,
+    past: Past,
+    down: Meter,
+    up: Meter,
+    /// Reused lists, so that a block costs no allocation.
+    scratch: Vec<peer::Action>,
+    picked: Vec<Block>,
+    unchoked: Vec<PeerKey>,
+}
+
+/// What an engine decides for each of its torrents.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our name of this run.
+    pub peer_id: PeerId,
+    /// What we call ourselves (BEP 10, `v`).
+    pub client_name: String,
+    /// Where others reach us.
+    pub listen_port: Option<u16>,
+    /// Leave reading blocks to the driver.
+    pub direct_blocks: bool,
+    /// Limits of one connection.
+    pub peer: peer::Limits,
+    /// Most connections.
+    pub peers_max: u32,
+    /// Most known addresses.
+    pub known_max: u32,
+    /// Most pieces hashed at once while checking.
+    pub checking_max: u32,
+    /// Most upload slots.
+    pub unchoked_max: u32,
+}
+
+/// What a torrent has in hand during a call: the three effects, and what it shares with other torrents.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// The time of the call.
+    pub now: Instant,
+    /// The torrent's source of randomness.
+    pub rng: &'a mut Rng,
+    /// Where actions go.
+    pub out: &'a mut Vec<Action>,
+    /// Bytes the disk holds for all torrents.
+    pub budget: &'a mut Budget,
+    /// The upload limit of all torrents together.
+    pub upload: &'a mut Bucket,
+}
+
+/// What a torrent wants done.
+#[derive(Debug)]
+pub enum Action {
+    /// Send these bytes.
+    Send {
+        /// Where.
+        conn: ConnId,
+        /// What.
+        segment: peer::Segment,
+    },
+    /// End a connection the torrent has already forgotten.
+    Close {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Do something to the files; the answer comes back with `task`.
+    Disk {
+        /// What it is for.
+        task: Task,
+        /// What to do.
+        action: DiskAction,
+    },
+    /// Fetch a tracker's answer.
+    Fetch {
+        /// To answer with.
+        tag: AnnounceTag,
+        /// What.
+        url: String,
+        /// Who named it.
+        named_by: NamedBy,
+    },
+    /// Ask a UDP tracker.
+    Udp {
+        /// To answer with.
+        tag: AnnounceTag,
+        /// Whom.
+        host: String,
+        /// At which port.
+        port: u16,
+        /// Who named it.
+        named_by: NamedBy,
+        /// What to say.
+        announce: tracker::udp::Announce,
+    },
+    /// Nobody waits for this request any more.
+    CancelAnnounce {
+        /// Which.
+        tag: AnnounceTag,
+    },
+    /// Keep these bytes for the next run.
+    Save(Bytes),
+    /// Tell the application.
+    Event(Event),
+    /// The torrent has left: trackers told, files closed.
+    Left,
+}
+
+/// What a disk action is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// To see what is there.
+    Open,
+    /// To make files ready.
+    Prepare,
+    /// To store a block.
+    Write(Block),
+    /// To serve a block to a peer.
+    Serve(PeerKey, Block),
+    /// To find out whether a piece on disk is right, at the start.
+    Check(PieceIndex),
+    /// To find out whether a downloaded piece is right.
+    Verify(PieceIndex),
+    /// To remember what the blocks of a wrong piece were.
+    Evidence(PieceIndex),
+    /// To find out which blocks of it were wrong, now that the right ones are there.
+    Compare(PieceIndex),
+    /// To end.
+    Close,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Looking at what files there are.
+    Opening,
+    /// Hashing what is in them.
+    Checking(Check),
+    /// Making files ready to be written.
+    Preparing,
+    /// Taking part, unless paused.
+    Active,
+    /// Nothing more happens until the owner says so.
+    Failed,
+    /// Saying good-bye.
+    Leaving { closing: bool, closed: bool },
+}
+
+/// One connection of the torrent.
+#[derive(Debug)]
+struct Slot {
+    conn: ConnId,
+    peer: Peer,
+    address: SocketAddr,
+    incoming: bool,
+    peer_id: Option<PeerId>,
+    counted: Counted,
+    /// Pieces it has that we want and do not have.
+    useful: u32,
+    since: Instant,
+    last_unchoked: Instant,
+    /// Payload sent to it before it was last unchoked.
+    sent_before: u64,
+    /// Where it listens, as an address in `known` that is kept from being dialled meanwhile.
+    listens: Option<SocketAddr>,
+}
+
+/// How a peer's pieces stand in the picker's availability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    No,
+    Bits,
+    Seed,
+}
+
+/// Totals of connections that are gone, and of the torrent itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    peers: peer::Totals,
+    wasted: u64,
+    hash_failures: u32,
+}
+
+impl Torrent {
+    /// A torrent that has yet to look at its files: the first action asks for that.
+    pub fn new(
+        id: TorrentId,
+        spec: AddTorrent,
+        settings: Settings,
+        turn: &mut Turn<'_>,
+    ) -> Result<Self, LayoutError> {
+        let info = &spec.metainfo.info;
+        let layout = Arc::new(Layout::of(info)?);
+        let hello = Hello {
+            info_hash: info.info_hash.on_the_wire(),
+            peer_id: settings.peer_id,
+            pieces: layout.pieces(),
+        };
+        let mut picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
+        picker.set_order(spec.order);
+        let trackers = Trackers::new(hello.info_hash, &spec.trackers, &spec.metainfo.trackers, turn.rng);
+        let mut torrent = Self {
+            id,
+            hello,
+            allocation: spec.allocation,
+            overwrite: spec.overwrite,
+            begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
+            stage: Stage::Opening,
+            paused: false,
+            picker,
+            peers: SlotMap::with_key(),
+            known: Known::new(settings.known_max),
+            starved: BTreeSet::new(),
+            gone: VecDeque::new(),
+            judge: Judge::default(),
+            choker: Choker::new(turn.now),
+            trackers,
+            announcing: false,
+            told: true,
+            left: layout.stored(),
+            layout,
+            freed: false,
+            disk_pending: 0,
+            serve_waiting: VecDeque::new(),
+            serve_again: None,
+            upload: Bucket::new(spec.rates.upload),
+            download: Bucket::new(spec.rates.download),
+            finished: false,
+            past: Past::default(),
+            down: Meter::default(),
+            up: Meter::default(),
+            scratch: Vec::new(),
+            picked: Vec::new(),
+            unchoked: Vec::new(),
+            metainfo: spec.metainfo,
+            settings,
+        };
+        for peer in spec.peers {
+            torrent.known.add(peer, Source::User, turn.now, turn.rng);
+        }
+        torrent.disk(Task::Open, DiskAction::Open { layout: torrent.layout.clone() }, turn);
+        Ok(torrent)
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn metainfo(&self) -> &Arc<Metainfo> {
+        &self.metainfo
+    }
+
+    /// Its name on the wire and everywhere else.
+    #[must_use]
+    pub fn info_hash(&self) -> InfoHash {
+        self.metainfo.info.info_hash
+    }
+
+    /// Learns of a peer.
+    pub fn add_peer(&mut self, address: SocketAddr, source: Source, turn: &mut Turn<'_>) {
+        self.known.add(address, source, turn.now, turn.rng);
+    }
+
+    /// Stops all traffic until [`resume`](Self::resume); what is on disk is kept.
+    pub fn pause(&mut self, turn: &mut Turn<'_>) {
+        if !core::mem::replace(&mut self.paused, true) {
+            self.close_all(turn);
+            self.stop_announcing(turn);
+        }
+    }
+
+    /// Goes on after [`pause`](Self::pause), or after a failure: then from a fresh look at the files.
+    pub fn resume(&mut self, turn: &mut Turn<'_>) {
+        let was_paused = core::mem::replace(&mut self.paused, false);
+        match self.stage {
+            Stage::Failed => {
+                self.stage = Stage::Opening;
+                self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
+            }
+            Stage::Active if was_paused => self.start_announcing(turn),
+            _ => {}
+        }
+    }
+
+    /// Leaves: closes peers, tells trackers, closes files; ends with [`Action::Left`].
+    pub fn leave(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.stage, Stage::Leaving { .. }) {
+            return;
+        }
+        self.close_all(turn);
+        self.stage = Stage::Leaving { closing: false, closed: false };
+        self.stop_announcing(turn);
+        self.leave_on(turn);
+    }
+
+    /// Takes the next step of leaving that is possible.
+    fn leave_on(&mut self, turn: &mut Turn<'_>) {
+        let Stage::Leaving { closing, closed } = &mut self.stage else { return };
+        if !*closing && self.disk_pending == 0 {
+            *closing = true;
+            self.disk(Task::Close, DiskAction::Close, turn);
+        } else if self.told && *closed {
+            turn.out.push(Action::Event(Event::Removed { torrent: self.id }));
+            turn.out.push(Action::Left);
+        }
+    }
+
+    fn fail(&mut self, error: TorrentError, turn: &mut Turn<'_>) {
+        if matches!(self.stage, Stage::Failed | Stage::Leaving { .. }) {
+            return;
+        }
+        self.stage = Stage::Failed;
+        self.close_all(turn);
+        self.stop_announcing(turn);
+        turn.out.push(Action::Event(Event::Failed { torrent: self.id, error }));
+    }
+
+    /// Whether peers are wanted and served now.
+    fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Active) && !self.paused
+    }
+
+    /// Does what is due: trackers and the choker. Peers have deadlines of their own.
+    pub fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.tick_trackers(turn);
+        if self.is_running() {
+            self.tick_choker(turn);
+            self.serve_on(turn);
+        }
+    }
+
+    /// When [`tick`](Self::tick) is next of use. Dialling is not in it: see [`next_dial`](Self::next_dial).
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let trackers = self.trackers.deadline();
+        let running = self.is_running().then(|| self.running_deadline()).flatten();
+        [trackers, running].into_iter().flatten().min()
+    }
+
+    fn running_deadline(&self) -> Option<Instant> {
+        let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
+        [choker, self.serve_again].into_iter().flatten().min()
+    }
+
+    fn disk(&mut self, task: Task, action: DiskAction, turn: &mut Turn<'_>) {
+        self.disk_pending += 1;
+        turn.out.push(Action::Disk { task, action });
+    }
+
+    /// A disk action ended.
+    pub fn disk_done(&mut self, task: Task, result: Result<DiskDone, DiskError>, turn: &mut Turn<'_>) {
+        self.disk_pending -= 1;
+        match &task {
+            Task::Write(block) => turn.budget.end_write(block.len),
+            Task::Serve(_, block) => turn.budget.end_read(block.len),
+            _ => {}
+        }
+        if let Stage::Leaving { closed, .. } = &mut self.stage {
+            *closed |= task == Task::Close;
+            self.leave_on(turn);
+            return;
+        }
+        match (task, result) {
+            (Task::Open, Ok(DiskDone::Opened(existing))) => self.opened(existing, turn),
+            (Task::Prepare, Ok(_)) => self.prepared(turn),
+            (Task::Check(piece), result) => self.checked(piece, result.ok(), turn),
+            (Task::Write(block), Ok(_)) => self.written(block),
+            (Task::Verify(piece), Ok(DiskDone::Hashed(digest))) => self.hashed(piece, digest, turn),
+            (Task::Evidence(piece), Ok(DiskDone::BlocksHashed(hashes))) => self.judge.blocks(piece, hashes),
+            (Task::Compare(piece), Ok(DiskDone::BlocksHashed(hashes))) => self.compared(piece, &hashes, turn),
+            (Task::Serve(peer, block), result) => {
+                let data = match result {
+                    Ok(DiskDone::Read(data)) => Some(data),
+                    _ => None,
+                };
+                self.read_for(peer, block, data, turn);
+            }
+            (Task::Evidence(_) | Task::Compare(_), _) => {}
+            (_, Err(error)) => self.fail(error.into(), turn),
+            // A driver that answers one action with the result of another: the engine has said so already.
+            (_, Ok(_)) => {}
+        }
+    }
+
+    /// Takes `bytes` that arrived out of the torrent's download limit; says when to read on, if not now.
+    pub fn throttle(&mut self, now: Instant, bytes: u64) -> Option<Instant> {
+        self.download.spend(now, bytes);
+        let at = self.download.available_at(now, 1);
+        (at > now).then_some(at)
+    }
+
+    fn close_all(&mut self, turn: &mut Turn<'_>) {
+        let all: Vec<PeerKey> = self.peers.keys().collect();
+        for key in all {
+            self.close(key, CloseReason::TorrentStopped, turn);
+        }
+    }
+}

@@ -4,10 +4,11 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
-use crate::disk::DiskError;
 use crate::id::{PieceIndex, TorrentId};
 use crate::peer::CloseReason;
 use crate::tracker::TrackerError;
+
+use super::error::TorrentError;
 
 /// Something that happened which an application may show or act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,18 +96,4 @@ pub enum Event {
     },
     /// The engine has shut down: nothing is outstanding, nothing more will come.
     Stopped,
-}
-
-/// Why a torrent cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TorrentError {
-    /// Storage failed.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// A file that is there holds something else, and was not to be overwritten.
-    #[error("{path} is there already and holds other data")]
-    OtherData {
-        /// Its path below the download folder.
-        path: String,
-    },
 }

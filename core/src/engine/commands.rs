@@ -1,0 +1,106 @@
+//! What the owner wants.
+
+use core::net::SocketAddr;
+
+use super::deadlines::Owner;
+use super::{AddError, AddTorrent, Engine, RateLimits, Stopping};
+use crate::id::TorrentId;
+use crate::time::Instant;
+use crate::torrent::{Settings, Source, Torrent, Turn};
+use crate::tracker::TrackerUrl;
+
+impl Engine {
+    /// Takes part in a torrent from now on.
+    pub fn add_torrent(&mut self, now: Instant, spec: AddTorrent) -> Result<TorrentId, AddError> {
+        self.advance(now);
+        if self.stopping != Stopping::No {
+            return Err(AddError::Stopping);
+        }
+        let wire_hash = spec.metainfo.info.info_hash.on_the_wire();
+        if self.by_hash.contains_key(&wire_hash) {
+            return Err(AddError::Duplicate);
+        }
+        if self.torrents.len() as u32 >= self.config.limits.torrents_max {
+            return Err(AddError::TooMany);
+        }
+        if spec.trackers.iter().any(|url| TrackerUrl::parse(url).is_err()) {
+            return Err(AddError::Tracker);
+        }
+        let limits = self.config.limits;
+        let settings = Settings {
+            peer_id: self.peer_id,
+            client_name: self.config.client_name.clone(),
+            listen_port: self.config.listen_port,
+            direct_blocks: self.config.direct_blocks,
+            peer: self.peer_limits(),
+            peers_max: spec.peers_max.unwrap_or(limits.torrent_connections_max),
+            known_max: limits.known_peers_max,
+            checking_max: limits.checking_max,
+            unchoked_max: limits.unchoked_max,
+        };
+        let mut actions = core::mem::take(&mut self.actions);
+        let mut turn = Turn {
+            now: self.now,
+            rng: &mut self.rng,
+            out: &mut actions,
+            budget: &mut self.budget,
+            upload: &mut self.upload,
+        };
+        let added = self.torrents.try_insert_with_key(|id| Torrent::new(id, spec, settings, &mut turn));
+        self.actions = actions;
+        let id = added.map_err(|_| AddError::Layout)?;
+        self.by_hash.insert(wire_hash, id);
+        // What the torrent wanted while it was made is done now that it has its place.
+        self.let_torrent(id, |_, _| ());
+        self.with_torrent(id, |_, _| ());
+        Ok(id)
+    }
+
+    /// Leaves a torrent: tells its trackers, closes its files, then says
+    /// [`Event::Removed`](super::Event::Removed).
+    pub fn remove_torrent(&mut self, now: Instant, id: TorrentId) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| torrent.leave(turn));
+    }
+
+    /// Stops a torrent's traffic until [`resume`](Self::resume).
+    pub fn pause(&mut self, now: Instant, id: TorrentId) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| torrent.pause(turn));
+    }
+
+    /// Goes on with a paused or failed torrent.
+    pub fn resume(&mut self, now: Instant, id: TorrentId) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| torrent.resume(turn));
+    }
+
+    /// Tells a torrent about a peer the user knows.
+    pub fn add_peer(&mut self, now: Instant, id: TorrentId, peer: SocketAddr) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| torrent.add_peer(peer, Source::User, turn));
+    }
+
+    /// Changes the limits for all torrents together.
+    pub fn set_limits(&mut self, now: Instant, rates: RateLimits) {
+        self.advance(now);
+        self.upload.set_rate(self.now, rates.upload);
+        self.download.set_rate(self.now, rates.download);
+        self.deadlines.arm(Owner::Throttle, Some(self.now));
+    }
+
+    /// Leaves all torrents, then says [`Event::Stopped`](super::Event::Stopped).
+    pub fn shutdown(&mut self, now: Instant) {
+        self.advance(now);
+        if self.stopping != Stopping::No {
+            return;
+        }
+        self.stopping = Stopping::Asked;
+        self.refuse_greeting();
+        let all: alloc::vec::Vec<TorrentId> = self.torrents.keys().collect();
+        for id in all {
+            self.with_torrent(id, |torrent, turn| torrent.leave(turn));
+        }
+        self.see_to_stopping();
+    }
+}

@@ -1,0 +1,120 @@
+//! When somebody next wants to be woken: one ordered set, armed lazily.
+//!
+//! Most deadlines move away before they are reached (a peer that was heard of is silent later). So moving one
+//! further away does nothing here: it fires early, its owner finds nothing due, and is armed anew. Packets then
+//! never touch the set.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::limits::DEADLINE_GRAIN;
+use super::output::Wake;
+use crate::id::{ConnId, TorrentId};
+use crate::time::Instant;
+
+/// Who wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    /// A connection: silence, keep-alive, snubbing, the greeting's end.
+    Conn(ConnId),
+    /// A torrent: trackers, choker.
+    Torrent(TorrentId),
+    /// A torrent's next peer to dial.
+    Dial(TorrentId),
+    /// UDP trackers: retries.
+    Udp,
+    /// Connections that wait for the download limit.
+    Throttle,
+}
+
+impl Owner {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Conn(_) => "connection",
+            Self::Torrent(_) => "torrent",
+            Self::Dial(_) => "dial",
+            Self::Udp => "udp tracker",
+            Self::Throttle => "download limit",
+        }
+    }
+}
+
+/// At most one deadline for each owner.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    set: BTreeSet<(Instant, Owner)>,
+    armed: BTreeMap<Owner, Instant>,
+}
+
+impl Deadlines {
+    /// Wakes `owner` at `at`, or earlier if it is armed for earlier already.
+    pub(super) fn arm(&mut self, owner: Owner, at: Option<Instant>) {
+        let Some(at) = at else { return };
+        let at = at.round_up(DEADLINE_GRAIN);
+        if let Some(armed) = self.armed.get_mut(&owner) {
+            if *armed <= at {
+                return;
+            }
+            self.set.remove(&(*armed, owner));
+            *armed = at;
+        } else {
+            self.armed.insert(owner, at);
+        }
+        self.set.insert((at, owner));
+    }
+
+    /// Forgets an owner that is gone.
+    pub(super) fn disarm(&mut self, owner: Owner) {
+        if let Some(at) = self.armed.remove(&owner) {
+            self.set.remove(&(at, owner));
+        }
+    }
+
+    /// Takes out one owner that is due; it has to be armed anew.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Owner> {
+        let (at, owner) = *self.set.first()?;
+        if at > now {
+            return None;
+        }
+        self.set.pop_first();
+        self.armed.remove(&owner);
+        Some(owner)
+    }
+
+    /// The first deadline.
+    pub(super) fn wake(&self) -> Option<Wake> {
+        self.set.first().map(|(at, owner)| Wake { at: *at, reason: owner.reason() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_earlier_deadline_replaces_a_later_one_and_a_later_one_changes_nothing() {
+        let second = |n: u64| Instant::from_micros(n * 1_000_000);
+        let mut deadlines = Deadlines::default();
+        deadlines.arm(Owner::Udp, Some(second(5)));
+        deadlines.arm(Owner::Udp, Some(second(9)));
+        assert_eq!(deadlines.wake().unwrap().at, second(5));
+        deadlines.arm(Owner::Udp, Some(second(2)));
+        deadlines.arm(Owner::Throttle, Some(second(3)));
+        assert_eq!(deadlines.take_due(second(2)), Some(Owner::Udp));
+        assert_eq!(deadlines.take_due(second(2)), None);
+        assert_eq!(deadlines.wake().unwrap().reason, "download limit");
+        deadlines.disarm(Owner::Throttle);
+        assert_eq!(deadlines.wake(), None);
+    }
+
+    #[test]
+    fn deadlines_close_together_share_one_wake_up() {
+        let mut deadlines = Deadlines::default();
+        let now = Instant::from_micros(1_000_001);
+        deadlines.arm(Owner::Udp, Some(now));
+        deadlines.arm(Owner::Throttle, Some(now + Duration::from_millis(20)));
+        let at = deadlines.wake().unwrap().at;
+        assert!(deadlines.take_due(at).is_some() && deadlines.take_due(at).is_some());
+    }
+}

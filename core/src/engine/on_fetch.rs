@@ -1,0 +1,38 @@
+//! Answers of trackers and name servers.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::{Engine, FetchError, ResolveError, Response};
+use crate::id::{FetchId, ResolveId};
+use crate::tracker::TrackerError;
+
+impl Engine {
+    pub(super) fn on_fetched(&mut self, fetch: FetchId, result: Result<Response, FetchError>) {
+        let Some((id, tag)) = self.fetches.remove(fetch) else { return };
+        let result = match &result {
+            Ok(response) => Ok((response.status, &response.body[..], response.from)),
+            Err(FetchError::TimedOut) => Err(TrackerError::TimedOut),
+            Err(FetchError::Scope(address)) => Err(TrackerError::Scope(*address)),
+            Err(error) => Err(TrackerError::Fetch(error.to_string())),
+        };
+        self.with_torrent(id, |torrent, turn| torrent.fetched(tag, result, turn));
+        self.fetch_on();
+    }
+
+    pub(super) fn on_resolved(&mut self, query: ResolveId, result: Result<Vec<IpAddr>, ResolveError>) {
+        let Some(tag) = self.resolves.remove(query) else { return };
+        let result = result.map_err(|error| match error {
+            ResolveError::NotFound => TrackerError::NoSuchHost,
+            ResolveError::Failed => TrackerError::LookUp,
+        });
+        self.with_udp(|udp, cx| udp.resolved(tag, result, cx));
+        self.resolve_on();
+    }
+
+    /// A datagram: so far only trackers are spoken to that way.
+    pub(super) fn on_datagram(&mut self, from: SocketAddr, data: &[u8]) {
+        self.with_udp(|udp, cx| udp.receive(from, data, cx));
+    }
+}

@@ -1,0 +1,310 @@
+//! Connections: opened, accepted, read from, sent to, gone.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::deadlines::Owner;
+use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, StreamEnd};
+use crate::cx::Cx;
+use crate::id::{ConnId, PeerKey, TorrentId};
+use crate::peer::{self, CloseReason, Peer};
+
+impl Engine {
+    /// Dials peers of a torrent that are due, as far as there is room for connections.
+    pub(super) fn dial(&mut self, id: TorrentId) {
+        loop {
+            let limits = &self.config.limits;
+            let room = self.connecting < limits.connecting_max
+                && (self.conns.len() as u32) < limits.connections_max
+                && self.stopping == Stopping::No;
+            let Some(torrent) = self.torrents.get_mut(id) else { return };
+            let Some(at) = torrent.next_dial() else { return };
+            if at > self.now {
+                self.deadlines.arm(Owner::Dial(id), Some(at));
+                return;
+            }
+            if !room {
+                self.dial_waiting.insert(id);
+                return;
+            }
+            let Some(to) = torrent.take_dial(self.now) else { return };
+            let conn = self.conns.insert(Conn {
+                owner: ConnOwner::Closing,
+                address: to,
+                connecting: true,
+                stalled: false,
+                throttled: false,
+            });
+            self.connecting += 1;
+            self.out.push_back(Output::Connect { conn, to });
+            let peer = self.let_torrent(id, |torrent, turn| torrent.dial(conn, to, turn));
+            if let (Some(peer), Some(conn)) = (peer, self.conns.get_mut(conn)) {
+                conn.owner = ConnOwner::Torrent(id, peer);
+            }
+            self.arm_conn(conn);
+        }
+    }
+
+    /// There is room again: torrents that waited for it take turns.
+    fn dial_on(&mut self) {
+        if let Some(id) = self.dial_waiting.pop_first() {
+            self.dial(id);
+        }
+    }
+
+    pub(super) fn on_accept(&mut self, from: SocketAddr) -> Option<ConnId> {
+        let limits = self.config.limits;
+        if self.stopping != Stopping::No || self.torrents.is_empty() {
+            return None;
+        }
+        if self.greeting.len() as u32 >= limits.greeting_max
+            && let Some(oldest) = self.greeting.pop_front()
+        {
+            self.refuse(oldest, CloseReason::NoRoom);
+        }
+        if self.conns.len() as u32 >= limits.connections_max.saturating_add(limits.greeting_max) {
+            return None;
+        }
+        let peer = Box::new(Peer::answer(self.peer_limits(), self.now));
+        let conn = self.conns.insert(Conn {
+            owner: ConnOwner::Greeting(peer),
+            address: from,
+            connecting: false,
+            stalled: false,
+            throttled: false,
+        });
+        self.greeting.push_back(conn);
+        self.arm_conn(conn);
+        Some(conn)
+    }
+
+    pub(super) const fn peer_limits(&self) -> peer::Limits {
+        let limits = &self.config.limits;
+        peer::Limits {
+            asked_max: limits.asked_max,
+            requests_max: limits.requests_queued_max,
+            send_bytes_max: limits.send_bytes_max,
+        }
+    }
+
+    /// Closes a connection that never came to belong to a torrent.
+    fn refuse(&mut self, id: ConnId, reason: CloseReason) {
+        self.greeting.retain(|greeting| *greeting != id);
+        let Some(conn) = self.conns.get(id) else { return };
+        self.out.push_back(Output::Event(Event::PeerClosed { torrent: None, peer: conn.address, reason }));
+        self.close_conn(id);
+    }
+
+    pub(super) fn on_connected(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if !core::mem::replace(&mut conn.connecting, false) {
+            return;
+        }
+        self.connecting -= 1;
+        if let ConnOwner::Torrent(torrent, peer) = conn.owner {
+            self.with_torrent(torrent, |torrent, turn| torrent.connected(peer, turn));
+        }
+        self.dial_on();
+    }
+
+    pub(super) fn on_received(&mut self, id: ConnId, data: Bytes) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let bytes = data.len() as u64;
+        match &mut conn.owner {
+            ConnOwner::Closing => return,
+            ConnOwner::Torrent(torrent, peer) => {
+                let (torrent, peer) = (*torrent, *peer);
+                self.with_torrent(torrent, |torrent, turn| torrent.received(peer, data, turn));
+                self.hold_back(id, torrent, peer, bytes);
+            }
+            ConnOwner::Greeting(_) => self.greet(id, data),
+        }
+        self.arm_conn(id);
+    }
+
+    /// A connection that has not named its torrent says something: perhaps just that.
+    fn greet(&mut self, id: ConnId, data: Bytes) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let ConnOwner::Greeting(peer) = &mut conn.owner else { return };
+        let mut actions = Vec::new();
+        let mut cx = Cx { now: self.now, rng: &mut self.rng, out: &mut actions };
+        if let Err(reason) = peer.receive(data, &mut cx) {
+            return self.refuse(id, reason);
+        }
+        let Some(peer::Action::Greeted(handshake)) = actions.pop() else { return };
+        let Some(&torrent) = self.by_hash.get(&handshake.info_hash) else {
+            return self.refuse(id, CloseReason::WrongTorrent);
+        };
+        let ConnOwner::Greeting(peer) = core::mem::replace(&mut conn.owner, ConnOwner::Closing) else {
+            return;
+        };
+        let from = conn.address;
+        self.greeting.retain(|greeting| *greeting != id);
+        // The torrent may close the peer again at once; the connection is its to close from here on.
+        let taken =
+            self.let_torrent(torrent, |torrent, turn| torrent.take_in(id, *peer, from, handshake, turn));
+        match taken {
+            Some(Ok(peer)) => self.hand_over(id, torrent, peer),
+            Some(Err(reason)) => {
+                self.out.push_back(Output::Event(Event::PeerClosed {
+                    torrent: Some(torrent),
+                    peer: from,
+                    reason,
+                }));
+                self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
+                self.deadlines.disarm(Owner::Conn(id));
+            }
+            None => {}
+        }
+        self.with_torrent(torrent, |_, _| ());
+    }
+
+    /// A greeted connection belongs to a torrent now, unless the torrent closed it already.
+    fn hand_over(&mut self, id: ConnId, torrent: TorrentId, peer: PeerKey) {
+        let alive = self.torrents.get(torrent).is_some_and(|torrent| torrent.has_peer(peer));
+        if let Some(conn) = self.conns.get_mut(id)
+            && alive
+        {
+            conn.owner = ConnOwner::Torrent(torrent, peer);
+        }
+    }
+
+    /// Stops reading from a connection while the disk is behind or a download limit is used up. Only those
+    /// that just brought something are stopped, so this costs nothing for all others.
+    fn hold_back(&mut self, id: ConnId, torrent: TorrentId, peer: PeerKey, bytes: u64) {
+        self.download.spend(self.now, bytes);
+        let all = self.download.available_at(self.now, 1);
+        let own = self.torrents.get_mut(torrent).and_then(|torrent| torrent.throttle(self.now, bytes));
+        let until = own.map_or(all, |own| own.max(all));
+        let owes = self.torrents.get(torrent).is_some_and(|torrent| torrent.owes_blocks(peer));
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if !owes || matches!(conn.owner, ConnOwner::Closing) {
+            return;
+        }
+        let was_reading = !conn.stalled && !conn.throttled;
+        if self.budget.is_full() && !conn.stalled {
+            conn.stalled = true;
+            self.stalled.push(id);
+        }
+        if until > self.now && !conn.throttled {
+            conn.throttled = true;
+            self.throttled.push(id);
+            self.deadlines.arm(Owner::Throttle, Some(until));
+        }
+        if was_reading && (conn.stalled || conn.throttled) {
+            self.out.push_back(Output::Reading { conn: id, on: false });
+        }
+    }
+
+    /// The disk has caught up: reading goes on.
+    pub(super) fn read_stalled(&mut self) {
+        if self.stalled.is_empty() || !self.budget.has_eased() {
+            return;
+        }
+        for id in core::mem::take(&mut self.stalled) {
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            conn.stalled = false;
+            if !conn.throttled && !matches!(conn.owner, ConnOwner::Closing) {
+                self.out.push_back(Output::Reading { conn: id, on: true });
+            }
+        }
+    }
+
+    /// The download limit allows more: reading goes on, until it is used up again.
+    pub(super) fn read_throttled(&mut self) {
+        let mut still = Vec::new();
+        for id in core::mem::take(&mut self.throttled) {
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            let own = match conn.owner {
+                ConnOwner::Torrent(torrent, _) => {
+                    self.torrents.get_mut(torrent).and_then(|torrent| torrent.throttle(self.now, 0))
+                }
+                _ => None,
+            };
+            let all = self.download.available_at(self.now, 1);
+            let until = own.map_or(all, |own| own.max(all));
+            if until > self.now {
+                still.push(id);
+                self.deadlines.arm(Owner::Throttle, Some(until));
+                continue;
+            }
+            conn.throttled = false;
+            if !conn.stalled && !matches!(conn.owner, ConnOwner::Closing) {
+                self.out.push_back(Output::Reading { conn: id, on: true });
+            }
+        }
+        self.throttled = still;
+    }
+
+    pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32) {
+        if let Some(Conn { owner: ConnOwner::Torrent(torrent, peer), .. }) = self.conns.get(id) {
+            let (torrent, peer) = (*torrent, *peer);
+            self.let_torrent(torrent, |torrent, turn| torrent.sent(peer, bytes, turn));
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, id: ConnId, end: StreamEnd) {
+        let Some(conn) = self.conns.remove(id) else { return };
+        self.deadlines.disarm(Owner::Conn(id));
+        if conn.connecting {
+            self.connecting -= 1;
+        }
+        match conn.owner {
+            ConnOwner::Torrent(torrent, peer) => {
+                self.with_torrent(torrent, |torrent, turn| torrent.closed(peer, end, turn));
+            }
+            ConnOwner::Greeting(_) => {
+                self.greeting.retain(|greeting| *greeting != id);
+                let reason = CloseReason::Stream(end);
+                let event = Event::PeerClosed { torrent: None, peer: conn.address, reason };
+                self.out.push_back(Output::Event(event));
+            }
+            ConnOwner::Closing => {}
+        }
+        self.dial_on();
+        self.see_to_stopping();
+    }
+
+    /// Sees to it that a connection is woken in time.
+    pub(super) fn arm_conn(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let at = match &conn.owner {
+            ConnOwner::Greeting(peer) => Some(peer.deadline(self.now)),
+            ConnOwner::Torrent(torrent, peer) => {
+                self.torrents.get(*torrent).and_then(|torrent| torrent.peer_deadline(*peer, self.now))
+            }
+            ConnOwner::Closing => None,
+        };
+        self.deadlines.arm(Owner::Conn(id), at);
+    }
+
+    /// A connection's deadline has come.
+    pub(super) fn tick_conn(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        match &mut conn.owner {
+            ConnOwner::Torrent(torrent, peer) => {
+                let (torrent, peer) = (*torrent, *peer);
+                self.with_torrent(torrent, |torrent, turn| torrent.tick_peer(peer, turn));
+            }
+            ConnOwner::Greeting(peer) => {
+                let mut actions = Vec::new();
+                let result = peer.tick(&mut Cx { now: self.now, rng: &mut self.rng, out: &mut actions });
+                if let Err(reason) = result {
+                    self.refuse(id, reason);
+                }
+            }
+            ConnOwner::Closing => {}
+        }
+        self.arm_conn(id);
+    }
+
+    /// Closes whoever has not named a torrent yet.
+    pub(super) fn refuse_greeting(&mut self) {
+        for id in core::mem::take(&mut self.greeting) {
+            self.refuse(id, CloseReason::TorrentStopped);
+        }
+    }
+}

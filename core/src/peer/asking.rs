@@ -1,0 +1,285 @@
+//! Our requests at one peer: how many may be outstanding, which are, and what became of them.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use crate::id::{BLOCK_LEN, Block};
+use crate::rate::Meter;
+use crate::time::Instant;
+
+/// Requests outstanding are worth this much of the measured rate: enough to cover the way there and back and
+/// the peer's own pauses, little enough that a choke loses little.
+const PIPELINE_TIME: Duration = Duration::from_secs(2);
+/// Requests before anything is known of a peer's rate.
+const DEPTH_FIRST: u32 = 16;
+/// A peer that owes us blocks and sends no payload for this long is snubbed.
+const SNUB_TIME: Duration = Duration::from_secs(20);
+/// Blocks given up that may still arrive, remembered so that they are not wasted.
+const LATE_MAX: usize = 500;
+/// Refusals in a row before we stop asking for a while, and before we give up on the peer.
+const REJECTS_PAUSE: u32 = 8;
+const REJECTS_MAX: u32 = 200;
+
+/// What our requests at a peer look like.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// In the order asked; peers answer in order, so the front is nearly always the one that arrives.
+    asked: VecDeque<Block>,
+    /// Given up (timed out, cancelled) and not answered yet, oldest first.
+    late: VecDeque<Block>,
+    /// How many may be outstanding while the rate is still unknown; grows with every block (slow start).
+    start_depth: Option<u32>,
+    /// Most the peer says it queues (`reqq`, BEP 10), and most we ask at all.
+    max: u32,
+    /// Sends nothing although it could.
+    snubbed: bool,
+    /// When payload last arrived, or the first of the outstanding requests was made.
+    progress: Instant,
+    /// Not before this: after refusals.
+    pause_until: Instant,
+    rejects: u32,
+}
+
+/// How a block that arrived stands to our requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It was outstanding.
+    Asked,
+    /// It was given up before.
+    Late,
+    /// It never was.
+    NotAsked,
+}
+
+impl Asking {
+    pub(super) fn new(now: Instant, max: u32) -> Self {
+        Self {
+            asked: VecDeque::new(),
+            late: VecDeque::new(),
+            start_depth: Some(DEPTH_FIRST),
+            max: max.max(1),
+            snubbed: false,
+            progress: now,
+            pause_until: now,
+            rejects: 0,
+        }
+    }
+
+    /// The peer queues no more than `reqq` requests.
+    pub(super) fn limit(&mut self, reqq: u32) {
+        self.max = self.max.min(reqq.max(1));
+    }
+
+    pub(super) fn asked(&self) -> impl ExactSizeIterator<Item = &Block> {
+        self.asked.iter()
+    }
+
+    pub(super) const fn is_snubbed(&self) -> bool {
+        self.snubbed
+    }
+
+    /// How many more requests the peer should be given now. Zero until a good part of the pipeline is free, so
+    /// that requests leave many at a time.
+    pub(super) fn room(&self, now: Instant, rate: &Meter) -> u32 {
+        if now < self.pause_until {
+            return 0;
+        }
+        let depth = self.depth(now, rate);
+        let free = depth.saturating_sub(self.asked.len() as u32);
+        if free >= depth.div_ceil(8) { free } else { 0 }
+    }
+
+    fn depth(&self, now: Instant, rate: &Meter) -> u32 {
+        if self.snubbed {
+            return 1;
+        }
+        let by_rate = rate.rate(now).saturating_mul(PIPELINE_TIME.as_secs()) / u64::from(BLOCK_LEN);
+        let by_rate = u32::try_from(by_rate).unwrap_or(u32::MAX);
+        by_rate.max(self.start_depth.unwrap_or(2)).clamp(1, self.max)
+    }
+
+    pub(super) fn ask(&mut self, now: Instant, block: Block) {
+        if self.asked.is_empty() {
+            self.progress = now;
+        }
+        self.late.retain(|late| *late != block);
+        self.asked.push_back(block);
+    }
+
+    /// Part of a block arrived.
+    pub(super) fn progressed(&mut self, now: Instant) {
+        self.progress = now;
+    }
+
+    /// A whole block arrived.
+    pub(super) fn answered(&mut self, now: Instant, block: Block, rate: &Meter) -> Answer {
+        self.progress = now;
+        if remove(&mut self.asked, block) {
+            self.snubbed = false;
+            self.rejects = 0;
+            if let Some(depth) = &mut self.start_depth {
+                *depth = (*depth + 1).min(self.max);
+                // Twice what the rate calls for: the pipeline is long enough, the rate alone says how long.
+                let enough =
+                    rate.rate(now).saturating_mul(2 * PIPELINE_TIME.as_secs()) / u64::from(BLOCK_LEN);
+                if enough > 0 && u64::from(*depth) > enough.max(u64::from(4 * DEPTH_FIRST)) {
+                    self.start_depth = None;
+                }
+            }
+            Answer::Asked
+        } else if remove(&mut self.late, block) {
+            Answer::Late
+        } else {
+            Answer::NotAsked
+        }
+    }
+
+    /// The peer refused `block`. `None`: it was not outstanding; `Some(false)`: it refuses everything.
+    pub(super) fn rejected(&mut self, now: Instant, block: Block, choking: bool) -> Option<bool> {
+        if !remove(&mut self.asked, block) {
+            remove(&mut self.late, block);
+            return None;
+        }
+        if !choking {
+            self.rejects += 1;
+            if self.rejects.is_multiple_of(REJECTS_PAUSE) {
+                self.pause_until = now + Duration::from_secs(1);
+            }
+        }
+        Some(self.rejects < REJECTS_MAX)
+    }
+
+    /// We no longer want `block`; says whether it was outstanding.
+    pub(super) fn cancel(&mut self, block: Block) -> bool {
+        let was = remove(&mut self.asked, block);
+        if was {
+            self.remember(block);
+        }
+        was
+    }
+
+    /// Takes back every request the peer will not answer now; all of them are remembered as late.
+    pub(super) fn withdraw(&mut self) -> VecDeque<Block> {
+        let all = core::mem::take(&mut self.asked);
+        for &block in &all {
+            self.remember(block);
+        }
+        all
+    }
+
+    fn remember(&mut self, block: Block) {
+        if self.late.len() == LATE_MAX {
+            self.late.pop_front();
+        }
+        self.late.push_back(block);
+    }
+
+    /// When the peer will count as snubbed, or may be asked again.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.pause_until > now {
+            Some(self.pause_until)
+        } else if self.asked.is_empty() {
+            None
+        } else {
+            Some(self.progress + SNUB_TIME)
+        }
+    }
+
+    /// Whether the peer has owed us blocks for too long; it is snubbed from then on.
+    pub(super) fn snub(&mut self, now: Instant) -> bool {
+        let due = !self.asked.is_empty() && now >= self.progress + SNUB_TIME;
+        if due {
+            self.snubbed = true;
+            self.start_depth = None;
+            self.progress = now;
+        }
+        due
+    }
+}
+
+/// Removes the first `block`, looking at the front first: answers come in the order of the requests.
+fn remove(blocks: &mut VecDeque<Block>, block: Block) -> bool {
+    if blocks.front() == Some(&block) {
+        blocks.pop_front();
+        return true;
+    }
+    match blocks.iter().position(|other| *other == block) {
+        Some(place) => blocks.remove(place).is_some(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PieceIndex;
+
+    fn block(number: u32) -> Block {
+        Block { piece: PieceIndex(number / 64), offset: number % 64 * BLOCK_LEN, len: BLOCK_LEN }
+    }
+
+    #[test]
+    fn the_pipeline_of_a_fast_peer_grows_to_the_limit_and_respects_reqq() {
+        let mut now = Instant::from_micros(1_000_000);
+        let mut rate = Meter::default();
+        let mut asking = Asking::new(now, 500);
+        asking.limit(250);
+        let mut next = 0;
+        for _ in 0..100 {
+            for _ in 0..asking.room(now, &rate) {
+                asking.ask(now, block(next));
+                next += 1;
+            }
+            let outstanding: VecDeque<Block> = asking.asked().copied().collect();
+            for block in outstanding {
+                rate.add(now, u64::from(block.len));
+                assert_eq!(asking.answered(now, block, &rate), Answer::Asked);
+            }
+            now += Duration::from_millis(10);
+        }
+        for _ in 0..asking.room(now, &rate) {
+            asking.ask(now, block(next));
+            next += 1;
+        }
+        assert_eq!(asking.asked().len(), 250);
+    }
+
+    #[test]
+    fn a_peer_that_owes_blocks_is_snubbed_and_then_asked_for_one_at_a_time() {
+        let now = Instant::from_micros(1_000_000);
+        let rate = Meter::default();
+        let mut asking = Asking::new(now, 500);
+        for number in 0..asking.room(now, &rate) {
+            asking.ask(now, block(number));
+        }
+        let due = asking.deadline(now).unwrap();
+        assert!(!asking.snub(due - Duration::from_millis(1)));
+        assert!(asking.snub(due));
+        assert_eq!(asking.withdraw().len(), DEPTH_FIRST as usize);
+        assert_eq!(asking.room(due, &rate), 1);
+        assert_eq!(asking.answered(due, block(3), &rate), Answer::Late, "not wasted when it comes after all");
+        assert_eq!(asking.answered(due, block(3), &rate), Answer::NotAsked);
+    }
+
+    #[test]
+    fn a_peer_that_refuses_everything_is_asked_ever_less_and_then_given_up() {
+        let mut now = Instant::from_micros(1_000_000);
+        let rate = Meter::default();
+        let mut asking = Asking::new(now, 500);
+        let mut refusals = 0;
+        loop {
+            let room = asking.room(now, &rate);
+            if room == 0 {
+                now = asking.deadline(now).unwrap();
+                continue;
+            }
+            asking.ask(now, block(refusals));
+            refusals += 1;
+            if asking.rejected(now, block(refusals - 1), false) == Some(false) {
+                break;
+            }
+        }
+        assert_eq!(refusals, REJECTS_MAX);
+        assert!(now.as_micros() > 20_000_000, "it took a while: {now:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The first exchange: handshakes, then what each side has and which extensions it speaks.
+
+use crate::bitfield::Bitfield;
+use crate::cx::Cx;
+use crate::id::{PeerId, PieceIndex};
+use crate::time::Instant;
+use crate::wire::extended::ExtendedHandshake;
+use crate::wire::{DecoderLimits, Handshake, Message, Reserved};
+
+use super::{Action, CloseReason, GREETING_TIME, Peer, Phase, SERVED_LEN_MAX};
+
+/// What we call ourselves towards one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The torrent, as it is named on the wire.
+    pub info_hash: [u8; 20],
+    /// Our name of this run.
+    pub peer_id: PeerId,
+    /// How many pieces the torrent has.
+    pub pieces: u32,
+}
+
+/// The extensions we speak.
+const SPOKEN: Reserved = Reserved::NONE.with_extended().with_fast();
+
+/// How far the greeting has come.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    /// Our side, once it is known: from the start when we dial.
+    ours: Option<Hello>,
+    theirs: Option<Handshake>,
+}
+
+impl Greeting {
+    pub(super) const fn incoming() -> Self {
+        Self { ours: None, theirs: None }
+    }
+
+    pub(super) const fn outgoing(hello: Hello) -> Self {
+        Self { ours: Some(hello), theirs: None }
+    }
+
+    /// The whole greeting counts from `begin`, when the connection was asked for.
+    pub(super) fn deadline(&self, begin: Instant) -> Instant {
+        begin + GREETING_TIME
+    }
+}
+
+impl Peer {
+    /// The connection we asked for stands: introduces us.
+    pub fn connected(&mut self, cx: &mut Cx<'_, Action>) {
+        if let Phase::Greeting(Greeting { ours: Some(hello), .. }) = &self.phase {
+            let handshake =
+                Handshake { reserved: SPOKEN, info_hash: hello.info_hash, peer_id: hello.peer_id };
+            self.outgoing.control().extend_from_slice(&handshake.encode());
+            self.flush(cx);
+        }
+    }
+
+    /// Takes the peer in after [`Action::Greeted`]: answers its handshake if it was the one to connect, tells
+    /// what we `have` and which extensions we speak, and goes on with what it sent meanwhile.
+    pub fn open(
+        &mut self,
+        hello: Hello,
+        have: &Bitfield,
+        extension: &ExtendedHandshake,
+        allows: &[PieceIndex],
+        cx: &mut Cx<'_, Action>,
+    ) -> Result<(), CloseReason> {
+        let Phase::Greeting(Greeting { ours, theirs: Some(theirs) }) = &self.phase else { return Ok(()) };
+        let (theirs, dialled) = (*theirs, ours.is_some());
+        if theirs.info_hash != hello.info_hash {
+            return Err(CloseReason::WrongTorrent);
+        }
+        if !dialled {
+            let handshake =
+                Handshake { reserved: SPOKEN, info_hash: hello.info_hash, peer_id: hello.peer_id };
+            self.outgoing.control().extend_from_slice(&handshake.encode());
+        }
+        self.fast = theirs.reserved.fast();
+        self.extended = theirs.reserved.extended();
+        self.has = Bitfield::new(hello.pieces);
+        self.decoder.set_limits(DecoderLimits {
+            bitfield_len: Bitfield::wire_len(hello.pieces) as u32,
+            piece_data_max: SERVED_LEN_MAX,
+            ..DecoderLimits::default()
+        });
+        self.tell_what_we_have(have);
+        if self.extended {
+            let payload = extension.encode().into();
+            Message::Extended { id: 0, payload }.encode(self.outgoing.control());
+        }
+        if self.fast {
+            for &piece in allows {
+                Message::AllowedFast(piece).encode(self.outgoing.control());
+            }
+            self.allows = allows.to_vec();
+        }
+        self.phase = Phase::Open;
+        self.heard = cx.now;
+        self.outgoing.last = cx.now;
+        self.read_on(cx)
+    }
+
+    /// The bitfield is the first message after the handshake (BEP 3); with the fast extension something has to
+    /// be said even when we have nothing (BEP 6).
+    fn tell_what_we_have(&mut self, have: &Bitfield) {
+        let message = match (self.fast, have.is_empty(), have.is_full()) {
+            (true, true, _) => Message::HaveNone,
+            (true, _, true) => Message::HaveAll,
+            (false, true, _) => return,
+            _ => Message::Bitfield(have.to_wire().into()),
+        };
+        message.encode(self.outgoing.control());
+    }
+
+    /// Reads the handshake if it is not there yet; says whether messages may be read.
+    pub(super) fn greet(&mut self, cx: &mut Cx<'_, Action>) -> Result<bool, CloseReason> {
+        let Phase::Greeting(greeting) = &mut self.phase else { return Ok(true) };
+        if greeting.theirs.is_none()
+            && let Some(handshake) = self.decoder.handshake()?
+        {
+            if greeting.ours.is_some_and(|ours| ours.info_hash != handshake.info_hash) {
+                return Err(CloseReason::WrongTorrent);
+            }
+            greeting.theirs = Some(handshake);
+            cx.out.push(Action::Greeted(handshake));
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,190 @@
+//! What each message of a peer means.
+
+use bytes::Bytes;
+
+use crate::bitfield::Bitfield;
+use crate::chain::Chain;
+use crate::cx::Cx;
+use crate::id::{Block, PieceIndex};
+use crate::wire::Message;
+use crate::wire::extended::ExtendedHandshake;
+
+use super::{Action, Answer, CloseReason, HINTS_MAX, Peer, UNASKED_BYTES};
+
+impl Peer {
+    /// Decodes everything that is whole.
+    pub(super) fn read_on(&mut self, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        if !self.greet(cx)? {
+            return Ok(());
+        }
+        while let Some(message) = self.decoder.next()? {
+            self.hear(message, cx)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, message: Message, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        match message {
+            Message::KeepAlive | Message::Unknown { .. } | Message::Port(_) => Ok(()),
+            Message::Piece { block, data } => self.on_piece(block, data, cx),
+            Message::Have(piece) => self.on_have(piece, cx),
+            Message::Bitfield(bits) => self.on_told(Bitfield::from_wire(&bits, self.has.len())?, cx),
+            Message::HaveAll => {
+                self.need_fast()?;
+                self.on_told(Bitfield::full(self.has.len()), cx)
+            }
+            Message::HaveNone => {
+                self.need_fast()?;
+                self.on_told(Bitfield::new(self.has.len()), cx)
+            }
+            Message::Choke => {
+                self.on_choke(cx);
+                Ok(())
+            }
+            Message::Unchoke => {
+                if self.choking_us {
+                    self.choking_us = false;
+                    cx.out.push(Action::Unchoked);
+                }
+                Ok(())
+            }
+            Message::Interested => {
+                self.on_interested(true, cx);
+                Ok(())
+            }
+            Message::NotInterested => {
+                self.on_interested(false, cx);
+                Ok(())
+            }
+            Message::Request(block) => {
+                self.check(block.piece)?;
+                cx.out.push(Action::Requested(block));
+                Ok(())
+            }
+            Message::Cancel(block) => {
+                if self.serving.cancel(block) {
+                    self.reject(block); // BEP 6: every request is answered, a cancelled one too
+                }
+                Ok(())
+            }
+            Message::Reject(block) => self.on_reject(block, cx),
+            Message::AllowedFast(piece) => {
+                self.need_fast()?;
+                self.check(piece)?;
+                if self.allowed.len() < HINTS_MAX && !self.allowed.contains(&piece) {
+                    self.allowed.push(piece);
+                    cx.out.push(Action::Hint);
+                }
+                Ok(())
+            }
+            Message::Suggest(piece) => {
+                self.need_fast()?;
+                self.check(piece)?;
+                if !self.suggested.contains(&piece) {
+                    if self.suggested.len() == HINTS_MAX {
+                        self.suggested.remove(0);
+                    }
+                    self.suggested.push(piece);
+                    cx.out.push(Action::Hint);
+                }
+                Ok(())
+            }
+            Message::Extended { id: 0, payload } => self.on_extended(&payload, cx),
+            // We offer no extension messages yet, so none of these has a meaning.
+            Message::Extended { .. } => Ok(()),
+        }
+    }
+
+    fn on_piece(&mut self, block: Block, data: Chain, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        self.check(block.piece)?;
+        self.totals.payload_down += u64::from(block.len);
+        self.down.add(cx.now, u64::from(block.len));
+        match self.asking.answered(cx.now, block, &self.down) {
+            Answer::Asked | Answer::Late => {
+                cx.out.push(Action::Got { block, data });
+                Ok(())
+            }
+            Answer::NotAsked => {
+                self.totals.unasked += u64::from(block.len);
+                cx.out.push(Action::Wasted(block.len));
+                if self.totals.unasked > UNASKED_BYTES + self.totals.payload_down / 4 {
+                    return Err(CloseReason::NotAsked(block));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn on_have(&mut self, piece: PieceIndex, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        self.check(piece)?;
+        self.told = true;
+        if self.has.set(piece) {
+            cx.out.push(Action::Have(piece));
+        }
+        Ok(())
+    }
+
+    /// It told all it has at once. Once only, and before any `have` (BEP 3).
+    fn on_told(&mut self, has: Bitfield, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        if self.told {
+            return Err(CloseReason::BitfieldTwice);
+        }
+        self.told = true;
+        self.has = has;
+        cx.out.push(Action::Has);
+        Ok(())
+    }
+
+    fn on_choke(&mut self, cx: &mut Cx<'_, Action>) {
+        if self.choking_us {
+            return;
+        }
+        self.choking_us = true;
+        cx.out.push(Action::Choked);
+        // With the fast extension each request is refused by name, or served all the same (BEP 6).
+        if !self.fast {
+            self.withdraw(cx);
+        }
+    }
+
+    fn on_interested(&mut self, interested: bool, cx: &mut Cx<'_, Action>) {
+        if self.interested != interested {
+            self.interested = interested;
+            cx.out.push(Action::Interested(interested));
+        }
+    }
+
+    fn on_reject(&mut self, block: Block, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        self.need_fast()?;
+        match self.asking.rejected(cx.now, block, self.choking_us) {
+            None => Ok(()),
+            Some(goes_on) => {
+                // A piece it will not give while choking is not on its list after all.
+                if self.choking_us {
+                    self.allowed.retain(|piece| *piece != block.piece);
+                }
+                cx.out.push(Action::Withdrawn(block));
+                if goes_on { Ok(()) } else { Err(CloseReason::OnlyRejects) }
+            }
+        }
+    }
+
+    fn on_extended(&mut self, payload: &Bytes, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
+        let theirs = ExtendedHandshake::parse(payload)?;
+        if let Some(queue) = theirs.request_queue {
+            self.asking.limit(queue);
+        }
+        self.theirs = Some(theirs);
+        cx.out.push(Action::Extended);
+        Ok(())
+    }
+
+    fn check(&self, piece: PieceIndex) -> Result<(), CloseReason> {
+        let pieces = self.has.len();
+        if piece.0 < pieces { Ok(()) } else { Err(CloseReason::NoSuchPiece { piece, pieces }) }
+    }
+
+    fn need_fast(&self) -> Result<(), CloseReason> {
+        if self.fast { Ok(()) } else { Err(CloseReason::FastNotAgreed) }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is on disk already: looked at, hashed, and not overwritten when it is somebody else's.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::{Action, Event, Stage, Task, Torrent, TorrentError, Turn};
+use crate::bitfield::Bitfield;
+use crate::disk::{Allocation, DiskAction, DiskDone, Existing};
+use crate::id::PieceIndex;
+
+/// A check of existing files under way.
+#[derive(Debug)]
+pub(super) struct Check {
+    existing: Vec<Existing>,
+    /// Pieces that may be there, still to be hashed.
+    queue: alloc::collections::VecDeque<PieceIndex>,
+    outstanding: u32,
+    pub(super) looked_at: u32,
+}
+
+/// What is saved while a download is under way, so that a later run knows the files to be its own even where
+/// no piece is whole yet.
+const BEGUN: &[u8] = b"d8:pieceful5:begun7:versioni1ee";
+
+/// Whether `saved` says that an earlier run began to write this torrent's files.
+pub(super) fn is_begun_record(saved: &[u8]) -> bool {
+    saved == BEGUN
+}
+
+impl Torrent {
+    /// The files there are: hash every piece they could hold.
+    pub(super) fn opened(&mut self, existing: Vec<Existing>, turn: &mut Turn<'_>) {
+        let files = self.layout.files().len();
+        let mut existing = existing;
+        existing.resize(files, Existing::Absent);
+        let possible = self.possible_pieces(&existing);
+        let pieces = self.layout.pieces();
+        self.stage = Stage::Checking(Check {
+            existing,
+            queue: (0..pieces).map(PieceIndex).filter(|piece| possible.get(*piece)).collect(),
+            outstanding: 0,
+            looked_at: pieces - possible.count(),
+        });
+        self.check_on(turn);
+    }
+
+    /// Pieces all of whose bytes are there and were written at some time.
+    fn possible_pieces(&self, existing: &[Existing]) -> Bitfield {
+        let mut possible = Bitfield::full(self.layout.pieces());
+        for (number, (file, existing)) in self.layout.files().iter().zip(existing).enumerate() {
+            if file.path.is_none() {
+                continue;
+            }
+            let there = match existing {
+                Existing::Present { len, has_data: true } => *len,
+                _ => 0,
+            };
+            if there >= file.len {
+                continue;
+            }
+            // From the first missing byte on.
+            let length = u64::from(self.layout.piece_length());
+            let first = ((file.start + there) / length) as u32;
+            for piece in first..self.layout.pieces_of(number as u32).end {
+                possible.clear(PieceIndex(piece));
+            }
+        }
+        possible
+    }
+
+    fn check_on(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            let Stage::Checking(check) = &mut self.stage else { return };
+            if check.outstanding >= self.settings.checking_max {
+                return;
+            }
+            let Some(piece) = check.queue.pop_front() else { break };
+            check.outstanding += 1;
+            self.disk(Task::Check(piece), DiskAction::Hash { piece }, turn);
+        }
+        if matches!(&self.stage, Stage::Checking(check) if check.outstanding == 0) {
+            self.check_ended(turn);
+        }
+    }
+
+    /// A piece was hashed, or could not be read.
+    pub(super) fn checked(&mut self, piece: PieceIndex, done: Option<DiskDone>, turn: &mut Turn<'_>) {
+        let Stage::Checking(check) = &mut self.stage else { return };
+        check.outstanding -= 1;
+        check.looked_at += 1;
+        if let Some(DiskDone::Hashed(digest)) = done
+            && self.metainfo.info.piece_hash(piece) == Some(digest)
+        {
+            self.picker.set_have(piece);
+            self.left -= self.layout.stored_in(piece);
+        }
+        self.check_on(turn);
+    }
+
+    fn check_ended(&mut self, turn: &mut Turn<'_>) {
+        let Stage::Checking(check) = core::mem::replace(&mut self.stage, Stage::Preparing) else { return };
+        if let Some(path) = self.somebody_elses(&check.existing) {
+            return self.fail(TorrentError::OtherData { path }, turn);
+        }
+        let pieces = self.picker.have().count();
+        turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
+        if !self.picker.is_complete() && !self.begun {
+            self.begun = true;
+            turn.out.push(Action::Save(Bytes::from_static(BEGUN)));
+        }
+        let files = self.to_prepare(&check.existing);
+        if files.is_empty() {
+            self.prepared(turn);
+        } else {
+            let allocation = self.allocation;
+            self.disk(Task::Prepare, DiskAction::Prepare { files, allocation }, turn);
+        }
+    }
+
+    /// The first file that holds something, none of which is this torrent's.
+    fn somebody_elses(&self, existing: &[Existing]) -> Option<alloc::string::String> {
+        if self.overwrite {
+            return None;
+        }
+        let numbered = self.layout.files().iter().zip(existing).enumerate();
+        for (number, (file, existing)) in numbered {
+            let (Some(path), Existing::Present { len, has_data }) = (&file.path, existing) else { continue };
+            let too_long = *len > file.len;
+            let ours = || {
+                self.begun
+                    || self
+                        .layout
+                        .pieces_of(number as u32)
+                        .any(|piece| self.picker.have().get(PieceIndex(piece)))
+            };
+            if too_long || (*has_data && file.len > 0 && !ours()) {
+                return Some(path.to_string());
+            }
+        }
+        None
+    }
+
+    /// Files to make before the first block comes: empty ones, since no block ever will; those that are too
+    /// long; and all that are to be allocated in full.
+    fn to_prepare(&self, existing: &[Existing]) -> Vec<u32> {
+        let full = self.allocation == Allocation::Full && !self.picker.is_complete();
+        let files = self.layout.files().iter().zip(existing);
+        (0..)
+            .zip(files)
+            .filter(|(_, (file, existing))| {
+                let len = match existing {
+                    Existing::Absent => None,
+                    Existing::Present { len, .. } => Some(*len),
+                };
+                file.path.is_some()
+                    && (len.is_some_and(|len| len > file.len) || (len.is_none() && file.len == 0) || full)
+            })
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// The files are ready: the torrent begins.
+    pub(super) fn prepared(&mut self, turn: &mut Turn<'_>) {
+        self.stage = Stage::Active;
+        if self.picker.is_complete() {
+            self.finish(turn);
+        }
+        if !self.paused {
+            self.start_announcing(turn);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Getting blocks: what each peer has, what to ask it, and what to do with what comes.
+
+use super::{Action, Counted, Slot, Task, Torrent, Turn};
+use crate::chain::Chain;
+use crate::disk::DiskAction;
+use crate::id::{Block, PeerKey, PieceIndex};
+use crate::peer::{CloseReason, Peer};
+use crate::picker::{Has, PickOptions, Received};
+use crate::time::Instant;
+
+/// A peer that would take longer than this for a whole piece helps with pieces others have begun.
+const OWN_PIECE_SECONDS: u64 = 10;
+/// Starved peers looked at after blocks became free, so that one event never costs a walk over all peers.
+const FEED_MAX: usize = 8;
+
+impl Torrent {
+    /// A peer told all it has.
+    pub(super) fn told_all(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        if slot.peer.has().is_full() {
+            self.picker.saw_seed();
+            slot.counted = Counted::Seed;
+        } else {
+            self.picker.saw_bitfield(slot.peer.has());
+            slot.counted = Counted::Bits;
+        }
+        let mut useful = slot.peer.has().clone();
+        useful.remove_all(self.picker.have());
+        slot.useful = useful.count();
+        slot.peer.set_interesting(slot.useful > 0);
+        if self.picker.is_complete() && slot.counted == Counted::Seed {
+            self.close(key, CloseReason::NothingToExchange, turn);
+        }
+    }
+
+    /// A peer has one more piece.
+    pub(super) fn told_have(&mut self, key: PeerKey, piece: PieceIndex, turn: &mut Turn<'_>) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        self.picker.saw_have(piece);
+        if slot.counted == Counted::No {
+            slot.counted = Counted::Bits;
+        }
+        if !self.picker.have().get(piece) {
+            slot.useful += 1;
+            slot.peer.set_interesting(true);
+        } else if self.picker.is_complete() && slot.peer.has().is_full() {
+            self.close(key, CloseReason::NothingToExchange, turn);
+        }
+    }
+
+    /// Asks a peer for as many blocks as it should be asked for now.
+    pub(super) fn fill(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        if !self.is_running() {
+            return;
+        }
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        let want = if slot.useful == 0 { 0 } else { slot.peer.wants_requests(turn.now) };
+        if want == 0 {
+            return;
+        }
+        let options = PickOptions {
+            allowed: slot.peer.is_choking_us().then(|| slot.peer.allowed()),
+            suggested: slot.peer.suggested(),
+            fast_peer: is_fast(&slot.peer, self.layout.piece_length(), turn.now),
+        };
+        let has = has_of(slot);
+        self.picked.clear();
+        self.picker.pick(key, has, want, &options, turn.rng, &mut self.picked);
+        for &block in &self.picked {
+            slot.peer.request(block, turn.now);
+        }
+        if (self.picked.len() as u32) < want {
+            self.starved.insert(key);
+        } else {
+            self.starved.remove(&key);
+        }
+    }
+
+    /// Blocks are free again: peers that had nothing to do may take them.
+    pub(super) fn feed_starved(&mut self, turn: &mut Turn<'_>) {
+        if !core::mem::take(&mut self.freed) || !self.is_running() {
+            return;
+        }
+        let hungry: alloc::vec::Vec<PeerKey> = self.starved.iter().copied().take(FEED_MAX).collect();
+        for key in hungry {
+            self.fill(key, turn);
+            self.flush(key, turn);
+        }
+    }
+
+    /// A block that was asked for is here.
+    pub(super) fn got(&mut self, key: PeerKey, block: Block, data: Chain, turn: &mut Turn<'_>) {
+        self.down.add(turn.now, u64::from(block.len));
+        if !self.is_running() {
+            self.past.wasted += u64::from(block.len);
+            return;
+        }
+        match self.picker.received(block, key) {
+            Received::Wanted { piece_complete, cancel } => {
+                turn.budget.begin_write(block.len);
+                self.disk(Task::Write(block), DiskAction::Write { block, data }, turn);
+                if piece_complete {
+                    let piece = block.piece;
+                    self.disk(Task::Verify(piece), DiskAction::Hash { piece }, turn);
+                }
+                for &other in cancel.peers() {
+                    if let Some(slot) = self.peers.get_mut(other) {
+                        slot.peer.cancel(block);
+                        self.fill(other, turn);
+                        self.flush(other, turn);
+                    }
+                }
+            }
+            Received::Duplicate | Received::Unwanted | Received::NotABlock => {
+                self.picker.give_back(block, key);
+                self.past.wasted += u64::from(block.len);
+            }
+        }
+    }
+
+    /// A peer will not send a block it was asked for.
+    pub(super) fn withdrawn(&mut self, key: PeerKey, block: Block) {
+        self.freed |= self.picker.give_back(block, key);
+    }
+
+    /// The disk has a block.
+    pub(super) fn written(&mut self, block: Block) {
+        self.picker.written(block);
+    }
+
+    /// We have one more piece: who wanted it of whom, and who is to be told.
+    pub(super) fn have(&mut self, piece: PieceIndex, turn: &mut Turn<'_>) {
+        let mut actions = core::mem::take(&mut self.scratch);
+        for slot in self.peers.values_mut() {
+            if slot.peer.has().get(piece) {
+                slot.useful = slot.useful.saturating_sub(1);
+                if slot.useful == 0 {
+                    slot.peer.set_interesting(false);
+                }
+            } else {
+                slot.peer.announce(piece);
+            }
+            slot.peer.flush(&mut crate::cx::Cx { now: turn.now, rng: turn.rng, out: &mut actions });
+            for action in actions.drain(..) {
+                if let crate::peer::Action::Send(segment) = action {
+                    turn.out.push(Action::Send { conn: slot.conn, segment });
+                }
+            }
+        }
+        self.scratch = actions;
+    }
+}
+
+fn has_of(slot: &Slot) -> Has<'_> {
+    if slot.counted == Counted::Seed || slot.peer.has().is_full() {
+        Has::All
+    } else {
+        Has::Some(slot.peer.has())
+    }
+}
+
+/// Whether a peer fills a piece in a short time by itself. Nobody is slow before the first blocks are in.
+fn is_fast(peer: &Peer, piece_length: u32, now: Instant) -> bool {
+    let rate = peer.down_rate(now);
+    rate == 0 || rate * OWN_PIECE_SECONDS >= u64::from(piece_length)
+}

@@ -1,0 +1,337 @@
+//! Connections of a torrent: dialling, taking in, reacting to what a peer did, and letting go.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::known::{Outcome, Source};
+use super::{Action, Counted, Event, Slot, Torrent, Turn};
+use crate::cx::Cx;
+use crate::id::{ConnId, PeerKey};
+use crate::peer::{self, CloseReason, Peer, StreamEnd};
+use crate::time::Instant;
+use crate::wire::extended::ExtendedHandshake;
+use crate::wire::{Handshake, WireError};
+
+/// Gone peers whose addresses are remembered while pieces they sent parts of are unfinished.
+const GONE_MAX: usize = 256;
+
+impl Torrent {
+    /// When somebody should be dialled, if there is room and anybody to dial.
+    #[must_use]
+    pub fn next_dial(&self) -> Option<Instant> {
+        let room = self.is_running() && (self.peers.len() as u32) < self.settings.peers_max;
+        room.then(|| self.known.deadline()).flatten()
+    }
+
+    /// Takes the address to dial next, if one is due.
+    pub fn take_dial(&mut self, now: Instant) -> Option<SocketAddr> {
+        if self.next_dial()? <= now { self.known.take_due(now) } else { None }
+    }
+
+    /// A connection to `to` was asked for.
+    pub fn dial(&mut self, conn: ConnId, to: SocketAddr, turn: &mut Turn<'_>) -> PeerKey {
+        let peer = Peer::dial(self.hello, self.settings.peer, turn.now);
+        self.insert(conn, peer, to, false, turn.now)
+    }
+
+    /// Takes in a peer that connected to us and named this torrent in `handshake`.
+    pub fn take_in(
+        &mut self,
+        conn: ConnId,
+        peer: Peer,
+        from: SocketAddr,
+        handshake: Handshake,
+        turn: &mut Turn<'_>,
+    ) -> Result<PeerKey, CloseReason> {
+        if !self.is_running() {
+            return Err(CloseReason::TorrentStopped);
+        }
+        if self.peers.len() as u32 >= self.settings.peers_max {
+            return Err(CloseReason::NoRoom);
+        }
+        let key = self.insert(conn, peer, from, true, turn.now);
+        self.greeted(key, handshake, turn);
+        self.end_turn(key, turn);
+        Ok(key)
+    }
+
+    fn insert(
+        &mut self,
+        conn: ConnId,
+        peer: Peer,
+        address: SocketAddr,
+        incoming: bool,
+        now: Instant,
+    ) -> PeerKey {
+        self.peers.insert(Slot {
+            conn,
+            peer,
+            address,
+            incoming,
+            peer_id: None,
+            counted: Counted::No,
+            useful: 0,
+            since: now,
+            last_unchoked: Instant::ZERO,
+            sent_before: 0,
+            listens: (!incoming).then_some(address),
+        })
+    }
+
+    /// A connection we asked for stands.
+    pub fn connected(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        self.with_peer(key, turn, |peer, cx| {
+            peer.connected(cx);
+            Ok(())
+        });
+    }
+
+    /// Bytes arrived.
+    pub fn received(&mut self, key: PeerKey, data: Bytes, turn: &mut Turn<'_>) {
+        self.with_peer(key, turn, |peer, cx| peer.receive(data, cx));
+    }
+
+    /// The driver's system took some bytes.
+    pub fn sent(&mut self, key: PeerKey, bytes: u32, turn: &mut Turn<'_>) {
+        if let Some(slot) = self.peers.get_mut(key) {
+            slot.peer.sent(bytes);
+            if slot.peer.requests_waiting() > 0 {
+                self.serve(key, turn);
+                self.end_turn(key, turn);
+            }
+        }
+    }
+
+    /// The stream ended by itself.
+    pub fn closed(&mut self, key: PeerKey, end: StreamEnd, turn: &mut Turn<'_>) {
+        self.forget(key, CloseReason::Stream(end), turn);
+    }
+
+    /// A peer's deadline has come.
+    pub fn tick_peer(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        self.with_peer(key, turn, Peer::tick);
+    }
+
+    /// When [`tick_peer`](Self::tick_peer) is next of use.
+    #[must_use]
+    pub fn peer_deadline(&self, key: PeerKey, now: Instant) -> Option<Instant> {
+        self.peers.get(key).map(|slot| slot.peer.deadline(now))
+    }
+
+    /// Whether `key` is connected.
+    #[must_use]
+    pub fn has_peer(&self, key: PeerKey) -> bool {
+        self.peers.contains_key(key)
+    }
+
+    /// Whether a peer still owes us blocks: only such a peer is ever stopped from sending.
+    #[must_use]
+    pub fn owes_blocks(&self, key: PeerKey) -> bool {
+        self.peers.get(key).is_some_and(|slot| slot.peer.asked().len() > 0)
+    }
+
+    /// Lets a peer do something, then reacts to what came of it.
+    fn with_peer(
+        &mut self,
+        key: PeerKey,
+        turn: &mut Turn<'_>,
+        act: impl FnOnce(&mut Peer, &mut Cx<'_, peer::Action>) -> Result<(), CloseReason>,
+    ) {
+        self.let_act(key, turn, act);
+        self.end_turn(key, turn);
+    }
+
+    fn let_act(
+        &mut self,
+        key: PeerKey,
+        turn: &mut Turn<'_>,
+        act: impl FnOnce(&mut Peer, &mut Cx<'_, peer::Action>) -> Result<(), CloseReason>,
+    ) {
+        let mut actions = core::mem::take(&mut self.scratch);
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        let result = act(&mut slot.peer, &mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
+        let mut greeting = None;
+        for action in actions.drain(..) {
+            match action {
+                peer::Action::Greeted(handshake) => greeting = Some(handshake),
+                action => self.react(key, action, turn),
+            }
+        }
+        self.scratch = actions;
+        match (result, greeting) {
+            (Err(reason), _) => self.close(key, reason, turn),
+            (Ok(()), Some(handshake)) => self.greeted(key, handshake, turn),
+            (Ok(()), None) => {}
+        }
+    }
+
+    pub(super) fn react(&mut self, key: PeerKey, action: peer::Action, turn: &mut Turn<'_>) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        match action {
+            peer::Action::Got { block, data } => self.got(key, block, data, turn),
+            peer::Action::Send(segment) => turn.out.push(Action::Send { conn: slot.conn, segment }),
+            peer::Action::Withdrawn(block) => self.withdrawn(key, block),
+            peer::Action::Has => self.told_all(key, turn),
+            peer::Action::Have(piece) => self.told_have(key, piece, turn),
+            peer::Action::Wasted(bytes) => self.past.wasted += u64::from(bytes),
+            peer::Action::Requested(block) => self.requested(key, block, turn),
+            // Somebody to give a slot to, or a slot to give to somebody: the choker looks at once.
+            peer::Action::Interested(_) => self.choker.slot_freed(turn.now),
+            peer::Action::Extended => self.extended(key, turn),
+            // What may be asked now is looked at at the end of every turn.
+            peer::Action::Unchoked | peer::Action::Choked | peer::Action::Hint | peer::Action::Snubbed => {}
+            peer::Action::Greeted(_) => unreachable!("let_act keeps greetings back"),
+        }
+    }
+
+    /// What every turn ends with: new requests, then everything gathered leaves in one segment.
+    pub(super) fn end_turn(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        self.fill(key, turn);
+        self.feed_starved(turn);
+        self.flush(key, turn);
+    }
+
+    pub(super) fn flush(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        let mut actions = core::mem::take(&mut self.scratch);
+        if let Some(slot) = self.peers.get_mut(key) {
+            slot.peer.flush(&mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
+            for action in actions.drain(..) {
+                if let peer::Action::Send(segment) = action {
+                    turn.out.push(Action::Send { conn: slot.conn, segment });
+                }
+            }
+        }
+        self.scratch = actions;
+    }
+
+    /// Both handshakes are there: is this peer to be kept?
+    fn greeted(&mut self, key: PeerKey, handshake: Handshake, turn: &mut Turn<'_>) {
+        if let Err(reason) = self.admit(key, &handshake, turn) {
+            return self.close(key, reason, turn);
+        }
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        slot.peer_id = Some(handshake.peer_id);
+        turn.out.push(Action::Event(Event::PeerConnected { torrent: self.id, peer: slot.address }));
+        let extension = ExtendedHandshake {
+            client: Some(self.settings.client_name.clone()),
+            port: self.settings.listen_port,
+            request_queue: Some(self.settings.peer.requests_max),
+            your_ip: Some(slot.address.ip()),
+            ..ExtendedHandshake::default()
+        };
+        let have = self.picker.have().clone();
+        let hello = self.hello;
+        self.let_act(key, turn, |peer, cx| peer.open(hello, &have, &extension, &[], cx));
+    }
+
+    fn admit(&mut self, key: PeerKey, handshake: &Handshake, turn: &mut Turn<'_>) -> Result<(), CloseReason> {
+        let Some(slot) = self.peers.get(key) else { return Ok(()) };
+        let (address, incoming) = (slot.address, slot.incoming);
+        if handshake.peer_id == self.hello.peer_id {
+            return Err(CloseReason::Ourselves);
+        }
+        if self.known.is_banned(address) || self.judge.is_banned(address.ip(), handshake.peer_id) {
+            return Err(CloseReason::Banned);
+        }
+        // The same peer twice: each dialled the other at once, or it came back before we saw it go. Both sides
+        // have to keep the same connection, so it is the one that the higher peer id dialled.
+        let twin = self.peers.iter().find(|(other, slot)| {
+            *other != key
+                && slot.peer_id == Some(handshake.peer_id)
+                && slot.address.ip() == address.ip()
+                && (slot.incoming || incoming)
+        });
+        let Some((twin, other)) = twin else { return Ok(()) };
+        let keep_incoming = handshake.peer_id > self.hello.peer_id;
+        if other.incoming != incoming && incoming == keep_incoming {
+            self.close(twin, CloseReason::Duplicate, turn);
+            Ok(())
+        } else {
+            Err(CloseReason::Duplicate)
+        }
+    }
+
+    /// Ends a connection for a reason of ours.
+    pub(super) fn close(&mut self, key: PeerKey, reason: CloseReason, turn: &mut Turn<'_>) {
+        if let Some(conn) = self.forget(key, reason, turn) {
+            turn.out.push(Action::Close { conn });
+        }
+    }
+
+    /// Lets go of a peer: its requests, its pieces in the availability, its place.
+    fn forget(&mut self, key: PeerKey, reason: CloseReason, turn: &mut Turn<'_>) -> Option<ConnId> {
+        let slot = self.peers.remove(key)?;
+        super::status::add(&mut self.past.peers, slot.peer.totals());
+        self.picker.give_back_all(key);
+        self.freed = true;
+        match slot.counted {
+            Counted::No => {}
+            Counted::Bits => self.picker.gone_bitfield(slot.peer.has()),
+            Counted::Seed => self.picker.gone_seed(),
+        }
+        self.starved.remove(&key);
+        let totals = slot.peer.totals();
+        if totals.payload_down > totals.unasked {
+            if self.gone.len() == GONE_MAX {
+                self.gone.pop_front();
+            }
+            self.gone.push_back((key, slot.address));
+        }
+        if !slot.peer.is_choked() {
+            self.choker.slot_freed(turn.now);
+        }
+        if let Some(listens) = slot.listens {
+            self.known.ended(listens, outcome(&slot, &reason), turn.now, turn.rng);
+        }
+        turn.out.push(Action::Event(Event::PeerClosed {
+            torrent: Some(self.id),
+            peer: slot.address,
+            reason,
+        }));
+        self.feed_starved(turn);
+        Some(slot.conn)
+    }
+
+    /// Closes the peers that cannot be of use any more once everything is here: seeds like us.
+    pub(super) fn close_seeds(&mut self, turn: &mut Turn<'_>) {
+        let seeds: Vec<PeerKey> = self
+            .peers
+            .iter()
+            .filter(|(_, slot)| slot.peer.has_told() && slot.peer.has().is_full())
+            .map(|(key, _)| key)
+            .collect();
+        for key in seeds {
+            self.close(key, CloseReason::NothingToExchange, turn);
+        }
+    }
+
+    /// Its extension handshake: a peer that connected to us may tell where it listens, so that it can be
+    /// dialled when this connection is gone.
+    fn extended(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        if slot.listens.is_none()
+            && let Some(port) = slot.peer.extension().and_then(|theirs| theirs.port)
+        {
+            let address = SocketAddr::new(slot.address.ip(), port);
+            slot.listens = self.known.hold(address, Source::Incoming, turn.now, turn.rng).then_some(address);
+        }
+    }
+}
+
+/// How a connection went, for the book of known peers.
+fn outcome(slot: &Slot, reason: &CloseReason) -> Outcome {
+    let totals = slot.peer.totals();
+    match reason {
+        CloseReason::Ourselves | CloseReason::Duplicate | CloseReason::NothingToExchange => Outcome::Useless,
+        // Another program, or another protocol, answers there.
+        CloseReason::WrongTorrent | CloseReason::Wire(WireError::ProtocolString { .. }) => {
+            Outcome::Misbehaved
+        }
+        reason if reason.is_misbehaviour() => Outcome::Misbehaved,
+        _ if totals.payload_down > totals.unasked => Outcome::Fruitful,
+        _ if slot.peer_id.is_some() => Outcome::Fruitless,
+        _ => Outcome::Failed,
+    }
+}

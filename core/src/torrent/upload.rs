@@ -1,0 +1,147 @@
+//! Giving blocks: who may ask, in which order they are served, and within which limits.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Task, Torrent, Turn};
+use crate::choke::{Candidate, Mode};
+use crate::cx::Cx;
+use crate::disk::DiskAction;
+use crate::id::{Block, PeerKey};
+use crate::time::Instant;
+
+/// How soon peers that wait for the upload limit are looked at again.
+const SERVE_AGAIN: Duration = Duration::from_millis(50);
+
+impl Torrent {
+    /// A peer asks for a block.
+    pub(super) fn requested(&mut self, key: PeerKey, block: Block, turn: &mut Turn<'_>) {
+        let ours = self.layout.contains(block) && self.picker.have().get(block.piece);
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        match slot.peer.admit(block, ours) {
+            Ok(()) => self.serve(key, turn),
+            Err(reason) => self.close(key, reason, turn),
+        }
+    }
+
+    /// A peer began, or ceased, to want something.
+
+    /// Serves a peer's requests as far as the connection, the disk and the limits have room.
+    pub(super) fn serve(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        while let Some(slot) = self.peers.get_mut(key)
+            && let Some(block) = slot.peer.next_to_serve()
+        {
+            if !self.serve_block(key, block, turn) {
+                if !self.serve_waiting.contains(&key) {
+                    self.serve_waiting.push_back(key);
+                }
+                self.serve_again = Some(turn.now + SERVE_AGAIN);
+                return;
+            }
+        }
+    }
+
+    /// Serves one block; says whether there was room.
+    fn serve_block(&mut self, key: PeerKey, block: Block, turn: &mut Turn<'_>) -> bool {
+        let len = u64::from(block.len);
+        if turn.upload.available_at(turn.now, len) > turn.now
+            || self.upload.available_at(turn.now, len) > turn.now
+        {
+            return false;
+        }
+        let direct = self.settings.direct_blocks;
+        if !direct && !turn.budget.begin_read(block.len) {
+            return false;
+        }
+        turn.upload.spend(turn.now, len);
+        self.upload.spend(turn.now, len);
+        let Some(slot) = self.peers.get_mut(key) else { return true };
+        if !direct {
+            slot.peer.begin_read();
+            self.disk(Task::Serve(key, block), DiskAction::Read { block }, turn);
+            return true;
+        }
+        let mut actions = core::mem::take(&mut self.scratch);
+        slot.peer.serve_directly(&mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
+        self.up.add(turn.now, len);
+        for action in actions.drain(..) {
+            self.react(key, action, turn);
+        }
+        self.scratch = actions;
+        true
+    }
+
+    /// Bytes for a peer were read, or could not be.
+    pub(super) fn read_for(&mut self, key: PeerKey, block: Block, data: Option<Bytes>, turn: &mut Turn<'_>) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        let mut actions = core::mem::take(&mut self.scratch);
+        let mut cx = Cx { now: turn.now, rng: turn.rng, out: &mut actions };
+        let sent = slot.peer.end_read(block, data, &mut cx);
+        self.up.add(turn.now, u64::from(sent));
+        for action in actions.drain(..) {
+            self.react(key, action, turn);
+        }
+        self.scratch = actions;
+        self.serve(key, turn);
+        self.flush(key, turn);
+        self.serve_on(turn);
+    }
+
+    /// Goes on with peers that had to wait, in turn.
+    pub(super) fn serve_on(&mut self, turn: &mut Turn<'_>) {
+        self.serve_again = None;
+        for _ in 0..self.serve_waiting.len() {
+            let Some(key) = self.serve_waiting.pop_front() else { return };
+            self.serve(key, turn);
+            self.flush(key, turn);
+            if self.serve_waiting.back() == Some(&key) {
+                return; // still no room, so there is none for the others either
+            }
+        }
+    }
+
+    /// Decides anew who is served, when a round is due.
+    pub(super) fn tick_choker(&mut self, turn: &mut Turn<'_>) {
+        if self.choker.deadline() > turn.now {
+            return;
+        }
+        let now = turn.now;
+        let candidates: alloc::vec::Vec<Candidate> = self
+            .peers
+            .iter()
+            .filter(|(_, slot)| slot.peer.is_open())
+            .map(|(key, slot)| Candidate {
+                key,
+                interested: slot.peer.is_interested(),
+                snubbed: slot.peer.is_snubbed(),
+                unchoked: !slot.peer.is_choked(),
+                down_rate: slot.peer.down_rate(now),
+                up_rate: slot.peer.up_rate(now),
+                sent_since_unchoke: slot.peer.totals().payload_up - slot.sent_before,
+                last_unchoked: slot.last_unchoked,
+                connected_at: slot.since,
+            })
+            .collect();
+        let mode = if self.picker.is_complete() { Mode::Seeding } else { Mode::Leeching };
+        let mut unchoked = core::mem::take(&mut self.unchoked);
+        if self.choker.tick(now, &candidates, self.settings.unchoked_max, mode, turn.rng, &mut unchoked) {
+            for candidate in &candidates {
+                self.set_choked(candidate.key, !unchoked.contains(&candidate.key), now);
+                self.flush(candidate.key, turn);
+            }
+        }
+        self.unchoked = unchoked;
+    }
+
+    fn set_choked(&mut self, key: PeerKey, choked: bool, now: Instant) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        if choked {
+            slot.peer.choke();
+        } else if slot.peer.is_choked() {
+            slot.last_unchoked = now;
+            slot.sent_before = slot.peer.totals().payload_up;
+            slot.peer.unchoke();
+        }
+    }
+}
