@@ -124,6 +124,9 @@ pub(super) fn why_not_added(error: &AddError) -> Failure {
         },
         AddError::Engine(engine::AddError::Tracker) => failure.advice("mend what is given with --tracker"),
         AddError::Engine(engine::AddError::TooMany) => failure.advice("download fewer at once"),
+        AddError::Engine(engine::AddError::Layout) => {
+            failure.advice("ask for a torrent that is made properly")
+        }
         AddError::Engine(engine::AddError::Duplicate) => failure.advice("name it once"),
         AddError::Engine(engine::AddError::Stopping) | AddError::Stopped => {
             failure.advice("run the same command again")
