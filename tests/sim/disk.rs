@@ -1,0 +1,288 @@
+//! A node's disk: files in memory that take their time, answer out of order, and fail when told to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::disk::{DiskAction, DiskDone, DiskError, DiskErrorKind, Existing, Layout};
+use pieceful_core::id::{BLOCK_LEN, Block, Digest, PieceIndex, TorrentId};
+use pieceful_core::rng::Rng;
+use pieceful_core::time::Instant;
+use sha1::{Digest as _, Sha1};
+
+use crate::Data;
+use crate::file::File;
+
+/// How a disk behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskProfile {
+    /// Shortest and longest time for an action, before its bytes are counted.
+    pub latency: (Duration, Duration),
+    /// Bytes per second, of every action by itself.
+    pub rate: u64,
+    /// Bytes that fit; writes beyond fail with `NoSpace`.
+    pub capacity: Option<u64>,
+    /// Of a thousand reads, how many have one bit wrong.
+    pub flips: u32,
+    /// Of a thousand reads, writes and hashes, how many fail.
+    pub failures: u32,
+}
+
+impl Default for DiskProfile {
+    fn default() -> Self {
+        Self {
+            latency: (Duration::from_micros(20), Duration::from_millis(3)),
+            rate: 500 << 20,
+            capacity: None,
+            flips: 0,
+            failures: 0,
+        }
+    }
+}
+
+/// The files of one node; they outlive its engine.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) profile: DiskProfile,
+    files: BTreeMap<String, File>,
+    open: BTreeMap<TorrentId, Open>,
+    /// What the bytes of a file will be when all goes well, so that many nodes can share them in memory.
+    truths: BTreeMap<String, Bytes>,
+}
+
+#[derive(Debug)]
+struct Open {
+    layout: Arc<Layout>,
+    /// When the last action on a piece ends: those on the same piece stay in order.
+    pieces: BTreeMap<u32, Instant>,
+    /// When all actions so far have ended.
+    all: Instant,
+}
+
+impl Disk {
+    /// Puts `data`'s pieces on the disk before anything starts.
+    pub(crate) fn preload(&mut self, data: &Data, pieces: impl IntoIterator<Item = u32>) {
+        self.expect(data);
+        for piece in pieces {
+            let block = data.layout.whole(PieceIndex(piece));
+            self.write(&data.layout, block, &[data.piece(piece)])
+                .expect("there is room for what is there already");
+        }
+    }
+
+    /// Puts a file on the disk before anything starts.
+    pub(crate) fn put(&mut self, path: &str, contents: Bytes) {
+        let mut file = File::default();
+        file.write(0, &contents, &Bytes::new());
+        self.files.insert(path.to_owned(), file);
+    }
+
+    /// Tells the disk which bytes to expect. Only memory depends on it.
+    pub(crate) fn expect(&mut self, data: &Data) {
+        for (index, file) in data.layout.files().iter().enumerate() {
+            if let Some(path) = &file.path {
+                self.truths.entry(path.to_string()).or_insert_with(|| data.file(index));
+            }
+        }
+    }
+
+    /// The bytes of a file; `None` when it is not there.
+    pub(crate) fn contents(&self, path: &str) -> Option<Bytes> {
+        let file = self.files.get(path)?;
+        Some(file.read(0, file.len(), &self.truth(path)))
+    }
+
+    /// Whether the disk has the right bytes of this piece.
+    pub(crate) fn holds(&self, data: &Data, piece: u32) -> bool {
+        let block = data.layout.whole(PieceIndex(piece));
+        let Ok(found) = self.read(&data.layout, block) else { return false };
+        let right = data.piece(piece);
+        found.as_ptr() == right.as_ptr() && found.len() == right.len() || found == right
+    }
+
+    /// Bytes stored.
+    pub(crate) fn used(&self) -> u64 {
+        self.files.values().map(File::stored).sum()
+    }
+
+    /// When an action handed over now is executed and answered.
+    pub(crate) fn schedule(
+        &mut self,
+        now: Instant,
+        torrent: TorrentId,
+        action: &DiskAction,
+        rng: &mut Rng,
+    ) -> Instant {
+        let (least, most) = self.profile.latency;
+        let spread = most.saturating_sub(least).as_micros() as u32;
+        let latency = least + Duration::from_micros(rng.below(spread.saturating_add(1)).into());
+        let open = self.open.get_mut(&torrent);
+        let (len, piece) = match action {
+            DiskAction::Write { block, .. } | DiskAction::Read { block } => (block.len, Some(block.piece)),
+            DiskAction::Hash { piece } | DiskAction::HashBlocks { piece } => {
+                (open.as_ref().map_or(0, |open| open.layout.piece_len(*piece)), Some(*piece))
+            }
+            DiskAction::Open { .. } | DiskAction::Prepare { .. } | DiskAction::Sync | DiskAction::Close => {
+                (0, None)
+            }
+        };
+        let mut at =
+            now + latency + Duration::from_micros(u64::from(len) * 1_000_000 / self.profile.rate.max(1));
+        if let Some(open) = open {
+            match piece {
+                Some(piece) => {
+                    let last = open.pieces.entry(piece.0).or_default();
+                    at = at.max(*last);
+                    *last = at;
+                }
+                None if *action == DiskAction::Close => at = at.max(open.all),
+                None => {}
+            }
+            open.all = open.all.max(at);
+        }
+        at
+    }
+
+    /// Does what the engine asked.
+    pub(crate) fn execute(&mut self, torrent: TorrentId, action: DiskAction, rng: &mut Rng) -> Answer {
+        if let DiskAction::Open { layout } = action {
+            let existing = layout.files().iter().map(|file| self.existing(file.path.as_ref())).collect();
+            self.open.insert(torrent, Open { layout, pieces: BTreeMap::new(), all: Instant::ZERO });
+            return Ok(DiskDone::Opened(existing));
+        }
+        let layout = match self.open.get(&torrent) {
+            Some(open) => Arc::clone(&open.layout),
+            None => return Err(error(DiskErrorKind::Missing, None, "the torrent's files are not open")),
+        };
+        let counts = !matches!(action, DiskAction::Sync | DiskAction::Close | DiskAction::Prepare { .. });
+        if counts && rng.below(1000) < self.profile.failures {
+            return Err(error(DiskErrorKind::Io, None, "the simulated device failed"));
+        }
+        match action {
+            DiskAction::Open { .. } => unreachable!("handled above"),
+            DiskAction::Prepare { files, .. } => {
+                for file in files {
+                    let Some(place) = layout.files().get(file as usize) else { continue };
+                    let Some(path) = &place.path else { continue };
+                    self.files.entry(path.to_string()).or_default().cut(place.len);
+                }
+                Ok(DiskDone::Prepared)
+            }
+            DiskAction::Write { block, data } => {
+                let parts: Vec<Bytes> = data.parts().cloned().collect();
+                self.write(&layout, block, &parts).map(|()| DiskDone::Written)
+            }
+            DiskAction::Read { block } => {
+                let read = self.read(&layout, block)?;
+                Ok(DiskDone::Read(self.perhaps_flip(read, rng)))
+            }
+            DiskAction::Hash { piece } => {
+                let read = self.read(&layout, layout.whole(piece))?;
+                let read = self.perhaps_flip(read, rng);
+                Ok(DiskDone::Hashed(Digest::Sha1(Sha1::digest(&read).into())))
+            }
+            DiskAction::HashBlocks { piece } => {
+                let read = self.read(&layout, layout.whole(piece))?;
+                let hashes =
+                    read.chunks(BLOCK_LEN as usize).map(|block| Sha1::digest(block).into()).collect();
+                Ok(DiskDone::BlocksHashed(hashes))
+            }
+            DiskAction::Sync => Ok(DiskDone::Synced),
+            DiskAction::Close => {
+                self.open.remove(&torrent);
+                Ok(DiskDone::Closed)
+            }
+        }
+    }
+
+    /// The engine is gone, and with it what it had open.
+    pub(crate) fn abandon(&mut self) {
+        self.open.clear();
+    }
+
+    /// Reads for a driver that fetches blocks itself.
+    pub(crate) fn read_for_sending(&self, torrent: TorrentId, block: Block) -> Result<Bytes, DiskError> {
+        let open = self.open.get(&torrent).ok_or_else(|| error(DiskErrorKind::Missing, None, "not open"))?;
+        self.read(&open.layout, block)
+    }
+
+    fn existing(&self, path: Option<&pieceful_core::metainfo::SafePath>) -> Existing {
+        match path.and_then(|path| self.files.get(&path.to_string())) {
+            Some(file) => Existing::Present { len: file.len(), has_data: file.stored() > 0 },
+            None => Existing::Absent,
+        }
+    }
+
+    fn write(&mut self, layout: &Layout, block: Block, parts: &[Bytes]) -> Result<(), DiskError> {
+        let mut data = joined(parts);
+        if data.len() != block.len as usize {
+            return Err(error(DiskErrorKind::Io, None, "a write of another length than its block"));
+        }
+        for span in layout.spans(block) {
+            let part = data.split_to(span.len as usize);
+            let Some(path) = &layout.files()[span.file as usize].path else { continue };
+            let path = path.to_string();
+            if self.profile.capacity.is_some_and(|capacity| self.used() + u64::from(span.len) > capacity) {
+                return Err(error(DiskErrorKind::NoSpace, Some(span.file), "the simulated disk is full"));
+            }
+            let truth = self.truth(&path);
+            self.files.entry(path).or_default().write(span.offset, &part, &truth);
+        }
+        Ok(())
+    }
+
+    fn read(&self, layout: &Layout, block: Block) -> Result<Bytes, DiskError> {
+        let mut parts = Vec::new();
+        for span in layout.spans(block) {
+            let Some(path) = &layout.files()[span.file as usize].path else {
+                parts.push(Bytes::from(vec![0; span.len as usize]));
+                continue;
+            };
+            let path = path.to_string();
+            let end = span.offset + u64::from(span.len);
+            match self.files.get(&path) {
+                Some(file) if file.len() >= end => {
+                    parts.push(file.read(span.offset, end, &self.truth(&path)))
+                }
+                _ => {
+                    return Err(error(
+                        DiskErrorKind::Missing,
+                        Some(span.file),
+                        "shorter than what was to be read",
+                    ));
+                }
+            }
+        }
+        Ok(joined(&parts))
+    }
+
+    fn truth(&self, path: &str) -> Bytes {
+        self.truths.get(path).cloned().unwrap_or_default()
+    }
+
+    fn perhaps_flip(&self, read: Bytes, rng: &mut Rng) -> Bytes {
+        if read.is_empty() || rng.below(1000) >= self.profile.flips {
+            return read;
+        }
+        let mut wrong = read.to_vec();
+        let place = rng.below(wrong.len() as u32) as usize;
+        wrong[place] ^= 1 << rng.below(8);
+        wrong.into()
+    }
+}
+
+/// What comes of an action.
+pub(crate) type Answer = Result<DiskDone, DiskError>;
+
+fn error(kind: DiskErrorKind, file: Option<u32>, message: &str) -> DiskError {
+    DiskError { kind, file, message: message.to_owned() }
+}
+
+/// The parts as one; without a copy when there is but one.
+fn joined(parts: &[Bytes]) -> Bytes {
+    match parts {
+        [one] => one.clone(),
+        several => several.concat().into(),
+    }
+}

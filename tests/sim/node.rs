@@ -1,0 +1,158 @@
+//! One machine of a world: an engine with its disk, or a scripted peer.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::disk::Allocation;
+use pieceful_core::engine::{Config, Engine, Event, PieceOrder, RateLimits, SaveKey};
+use pieceful_core::id::{ConnId, TorrentId};
+use pieceful_core::time::Instant;
+
+use crate::Data;
+use crate::checker::Checker;
+use crate::disk::{Disk, DiskProfile};
+use crate::link::Link;
+use crate::script::{MakeScript, Script};
+use crate::tcp::EndId;
+
+/// What a node is to be; changed with [`World::with`](crate::World::with) before it starts.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Settings of its engine. The listening port and the time are filled in.
+    pub config: Config,
+    /// Its way to the others.
+    pub link: Link,
+    /// Its disk.
+    pub disk: DiskProfile,
+    /// The pieces on its disk at the start.
+    pub has: Has,
+    /// Other files on its disk at the start, by path.
+    pub files: Vec<(String, Bytes)>,
+    /// Which piece comes next.
+    pub order: PieceOrder,
+    /// How file space is taken.
+    pub allocation: Allocation,
+    /// Whether files that hold other data may be overwritten.
+    pub overwrite: bool,
+    /// Bytes per second of its torrent.
+    pub rates: RateLimits,
+    /// Trackers its user named.
+    pub trackers: Vec<String>,
+    /// Peers its user named, beside those it is introduced to.
+    pub peers: Vec<SocketAddr>,
+    /// Whether it is told about the nodes that were there before it.
+    pub introduced: bool,
+    /// Whether others can dial it.
+    pub listens: bool,
+    /// How long after the world's beginning it starts.
+    pub starts: Duration,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            link: Link::default(),
+            disk: DiskProfile::default(),
+            has: Has::Nothing,
+            files: Vec::new(),
+            order: PieceOrder::default(),
+            allocation: Allocation::default(),
+            overwrite: false,
+            rates: RateLimits::default(),
+            trackers: Vec::new(),
+            peers: Vec::new(),
+            introduced: true,
+            listens: true,
+            starts: Duration::ZERO,
+        }
+    }
+}
+
+/// Which pieces are on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Has {
+    /// None, and no file either.
+    Nothing,
+    /// All.
+    Everything,
+    /// These.
+    Pieces(Vec<u32>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) spec: Spec,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Engine(Box<EngineNode>),
+    Script(ScriptNode),
+}
+
+impl Node {
+    /// Where its next outgoing connection comes from.
+    pub(crate) fn ephemeral(&self, conn: usize) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), 40_000 + (conn % 20_000) as u16)
+    }
+
+    pub(crate) fn engine(&self) -> Option<&EngineNode> {
+        match &self.kind {
+            Kind::Engine(node) => Some(node),
+            Kind::Script(_) => None,
+        }
+    }
+
+    pub(crate) fn engine_mut(&mut self) -> Option<&mut EngineNode> {
+        match &mut self.kind {
+            Kind::Engine(node) => Some(node),
+            Kind::Script(_) => None,
+        }
+    }
+}
+
+/// The address of the `index`th node: each in a network of its own, all of them global.
+pub(crate) fn address(index: usize) -> SocketAddr {
+    let [_, _, high, low] = (index as u32 + 1).to_be_bytes();
+    SocketAddr::new(IpAddr::from([11, high, low, 1]), 6881)
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct EngineNode {
+    /// `None` while the machine is off.
+    pub(crate) engine: Option<Engine>,
+    /// Counts the engines this machine has run: what was meant for an earlier one is not for this one.
+    pub(crate) life: u32,
+    pub(crate) disk: Disk,
+    pub(crate) torrents: Vec<(TorrentId, Arc<Data>)>,
+    pub(crate) conns: BTreeMap<ConnId, EndId>,
+    pub(crate) saved: BTreeMap<SaveKey, Bytes>,
+    pub(crate) events: Vec<(Instant, Event)>,
+    pub(crate) complete: bool,
+    pub(crate) checker: Checker,
+    /// When the engine wants to be woken, and when it is going to be.
+    pub(crate) wake: Option<(Instant, &'static str)>,
+    pub(crate) armed: Option<Instant>,
+    /// Wake-ups in a row at the same time that led to nothing.
+    pub(crate) idle_wakes: u32,
+}
+
+pub(crate) struct ScriptNode {
+    pub(crate) make: MakeScript,
+    pub(crate) live: BTreeMap<EndId, Box<dyn Script>>,
+    /// How many connections it ever had.
+    pub(crate) met: u32,
+}
+
+impl std::fmt::Debug for ScriptNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ScriptNode({} connections)", self.live.len())
+    }
+}

@@ -1,0 +1,302 @@
+//! The driver's part: takes steps, feeds engines, and does what they say.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::engine::{Event, FetchError, Input, Output, ResolveError, Segment};
+
+use crate::World;
+use crate::queue::Step;
+use crate::tcp::Holder;
+use crate::words::Said;
+
+/// Wake-ups at one instant that lead to nothing, before it is called spinning.
+const IDLE_WAKES_MAX: u32 = 3;
+
+impl World {
+    pub(crate) fn take(&mut self, step: Step) {
+        match step {
+            Step::Start(node) => self.start(node),
+            Step::Wake { node, life } => self.wake(node, life),
+            Step::Answer { node, life, input } => {
+                if self.lives(node, life) {
+                    self.input(node, input);
+                }
+            }
+            Step::Disk { node, life, op, torrent, action } => {
+                if !self.lives(node, life) {
+                    return;
+                }
+                let Some(engine) = self.nodes[node].engine_mut() else { return };
+                let result = engine.disk.execute(torrent, action, &mut self.rng);
+                self.input(node, Input::Disk { op, result });
+            }
+            Step::Datagram { from, to, data } => {
+                let node = self.nodes.iter().position(|node| node.address == to);
+                if let Some(node) = node.filter(|&node| self.is_on(node)) {
+                    self.input(node, Input::Datagram { from, data });
+                }
+            }
+            Step::Syn { conn } => self.syn(conn),
+            Step::Established { conn } => self.established(conn),
+            Step::ConnectFailed { conn, end } => self.connect_failed(conn, end),
+            Step::Taken { end, bytes } => self.taken(end, bytes),
+            Step::AtDoor { end, parts } => self.at_door(end, parts),
+            Step::Arrived { end, parts } => self.arrived(end, parts),
+            Step::Fin { end, reset } => self.fin(end, reset),
+            Step::Closed { end } => self.closed_as_told(end),
+            Step::ScriptTimer { end } => self.script_woken(end),
+            Step::Dial { node, to } => self.dial(node, to, Holder::Script),
+        }
+    }
+
+    pub(crate) fn is_on(&self, node: usize) -> bool {
+        self.nodes[node].engine().is_some_and(|engine| engine.engine.is_some())
+    }
+
+    pub(crate) fn lives(&self, node: usize, life: u32) -> bool {
+        self.is_on(node) && self.nodes[node].engine().is_some_and(|engine| engine.life == life)
+    }
+
+    /// Tells an engine that something happened, and does what comes of it.
+    pub(crate) fn input(&mut self, node: usize, input: Input) {
+        let now = self.queue.now;
+        match &input {
+            Input::Received { .. } | Input::Sent { .. } => {}
+            Input::Disk { op, result: Ok(_) } => self.note(node, format_args!("disk: {op:?} done")),
+            other => self.note(node, format_args!("hears: {other:?}")),
+        }
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        owner.checker.input(&input);
+        if let Some(engine) = &mut owner.engine {
+            engine.handle(now, input);
+        }
+        self.drain(node);
+    }
+
+    fn wake(&mut self, node: usize, life: u32) {
+        let now = self.queue.now;
+        if !self.lives(node, life) {
+            return;
+        }
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        if owner.armed != Some(now) {
+            return;
+        }
+        owner.armed = None;
+        if owner.wake.is_none_or(|(at, _)| at > now) {
+            return self.arm(node);
+        }
+        if let Some(engine) = &mut owner.engine {
+            engine.handle_timeout(now);
+        }
+        let before = self.outputs();
+        self.drain(node);
+        let useless = self.outputs() == before + 1; // nothing but Idle
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        let again = owner.wake.is_some_and(|(at, _)| at <= now);
+        owner.idle_wakes = if useless && again { owner.idle_wakes + 1 } else { 0 };
+        if owner.idle_wakes >= IDLE_WAKES_MAX {
+            let reason = owner.wake.map_or("", |(_, reason)| reason);
+            self.fail(&format!("{} asks again and again to be woken now: {reason}", self.nodes[node].name));
+        }
+    }
+
+    /// Sees to it that the engine is woken when it wants to be, or earlier.
+    fn arm(&mut self, node: usize) {
+        let now = self.queue.now;
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        let Some((at, _)) = owner.wake else { return };
+        let at = at.max(now);
+        if owner.armed.is_none_or(|armed| armed > at) {
+            owner.armed = Some(at);
+            let life = owner.life;
+            self.queue.at(at, Step::Wake { node, life });
+        }
+    }
+
+    /// Does all that an engine says, until it has nothing more to say.
+    pub(crate) fn drain(&mut self, node: usize) {
+        loop {
+            let now = self.queue.now;
+            let Some(owner) = self.nodes[node].engine_mut() else { return };
+            let Some(engine) = &mut owner.engine else { return };
+            let output = engine.poll();
+            let checked = owner.checker.output(&output);
+            self.transcript.write(now, node, &output);
+            if let Err(why) = checked {
+                self.note(node, format_args!("says: {output:?}"));
+                let name = self.nodes[node].name.clone();
+                self.fail(&format!("{name} breaks the contract: {why}"));
+            }
+            if let Output::Idle { wake } = output {
+                owner_wake(self, node, wake.map(|wake| (wake.at, wake.reason)));
+                return self.arm(node);
+            }
+            self.perform(node, output);
+        }
+    }
+
+    fn perform(&mut self, node: usize, output: Output) {
+        let now = self.queue.now;
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        let life = owner.life;
+        match output {
+            Output::Connect { conn, to } => self.dial(node, to, Holder::Engine { life, conn }),
+            Output::Send { conn, segment } => {
+                let bytes = match segment {
+                    Segment::Bytes(bytes) => Ok(bytes),
+                    Segment::Block { torrent, block } => owner.disk.read_for_sending(torrent, block),
+                };
+                let end = owner.conns.get(&conn).copied();
+                match (end, bytes) {
+                    (Some(end), Ok(bytes)) => self.send(end, bytes),
+                    (Some(end), Err(_)) => self.close_now(end),
+                    (None, _) => {}
+                }
+            }
+            Output::Reading { conn, on } => {
+                let end = owner.conns.get(&conn).copied();
+                self.note(node, format_args!("reading {conn:?}: {on}"));
+                if let Some(end) = end {
+                    self.tcp.end_mut(end).reading = on;
+                    // Not at once: the engine has more to say.
+                    self.queue.at(now, Step::Arrived { end, parts: Vec::new() });
+                }
+            }
+            Output::Close { conn, how } => {
+                let end = owner.conns.get(&conn).copied();
+                self.note(node, format_args!("close {conn:?} {how:?}"));
+                if let Some(end) = end {
+                    self.close(end, how);
+                }
+            }
+            Output::Datagram { to, data } => self.datagram(node, to, data),
+            Output::Disk { op, torrent, action } => {
+                let at = owner.disk.schedule(now, torrent, &action, &mut self.rng);
+                self.note(node, format_args!("disk: {op:?} {action:?}"));
+                self.queue.at(at, Step::Disk { node, life, op, torrent, action });
+            }
+            Output::Resolve { query, host } => {
+                let known = self.hosts.get(&host).cloned().filter(|found| !found.is_empty());
+                let result = known.ok_or(ResolveError::NotFound);
+                self.note(node, format_args!("resolve {host}"));
+                let input = Input::Resolved { query, result };
+                self.queue.after(Duration::from_millis(30), Step::Answer { node, life, input });
+            }
+            Output::Fetch { fetch, request } => {
+                self.note(node, format_args!("fetch {}", request.url));
+                let from = self.nodes[node].address.ip();
+                let tracker = self.trackers.iter_mut().find(|tracker| request.url.starts_with(&tracker.url));
+                let (time, result) = match tracker {
+                    Some(tracker) => tracker.fetch(now, from, &request),
+                    None => (Duration::ZERO, Err(FetchError::Connect("no such host".into()))),
+                };
+                let way = 2 * self.links[node].link.delay + Duration::from_millis(20);
+                let input = Input::Fetched { fetch, result };
+                self.queue.after(way + time, Step::Answer { node, life, input });
+            }
+            Output::Save { key, data } => {
+                if data.is_empty() {
+                    owner.saved.remove(&key);
+                } else {
+                    owner.saved.insert(key, data);
+                }
+            }
+            Output::Event(event) => self.event(node, event),
+            Output::Idle { .. } => unreachable!("the caller has seen to it"),
+        }
+    }
+
+    fn event(&mut self, node: usize, event: Event) {
+        self.note(node, format_args!("event: {event:?}"));
+        let now = self.queue.now;
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        let data = match &event {
+            Event::Finished { torrent } | Event::Checked { torrent, .. } => {
+                owner.torrents.iter().find(|(id, _)| id == torrent).map(|(_, data)| data.clone())
+            }
+            _ => None,
+        };
+        let missing = match (&event, &data) {
+            (Event::Finished { .. }, Some(data)) => {
+                (0..data.pieces()).find(|&piece| !owner.disk.holds(data, piece))
+            }
+            _ => None,
+        };
+        let all = match (&event, &data) {
+            (Event::Finished { .. }, _) => true,
+            (Event::Checked { pieces, .. }, Some(data)) => *pieces == data.pieces(),
+            _ => false,
+        };
+        // A torrent added by the test while it runs is the test's own to follow.
+        let first = data.is_some_and(|data| std::sync::Arc::ptr_eq(&data, &owner.torrents[0].1));
+        owner.complete |= all && first;
+        owner.events.push((now, event));
+        if let Some(piece) = missing {
+            let name = self.nodes[node].name.clone();
+            self.fail(&format!("{name} says it has finished, but piece {piece} on its disk is wrong"));
+        }
+    }
+
+    fn datagram(&mut self, node: usize, to: std::net::SocketAddr, data: Bytes) {
+        let from = self.nodes[node].address;
+        let profile = self.udp;
+        let lost = self.rng.below(1000) < profile.lost || profile.mtu > 0 && data.len() > profile.mtu;
+        let copies = if lost { 0 } else { 1 + u32::from(self.rng.below(1000) < profile.doubled) };
+        let far = self
+            .nodes
+            .iter()
+            .position(|node| node.address == to)
+            .map_or(Duration::ZERO, |other| self.links[other].link.delay);
+        for _ in 0..copies {
+            let late = Duration::from_micros(self.rng.below(profile.jitter.as_micros() as u32 + 1).into());
+            let way = self.links[node].link.delay + far + late;
+            self.queue.after(way, Step::Datagram { from, to, data: data.clone() });
+        }
+    }
+
+    /// What an engine says it has must be on its disk, hash-correct, when it says so.
+    pub(crate) fn check_claims(&mut self, node: usize, said: &[Said]) {
+        let data = std::sync::Arc::clone(&self.data);
+        let Some(owner) = self.nodes[node].engine() else { return };
+        let claims = |piece: u32| match said {
+            said if said.contains(&Said::HaveAll) => true,
+            said => said.iter().any(|said| match said {
+                Said::Have(have) => *have == piece,
+                Said::Bitfield(bits) => {
+                    bits.get(piece as usize / 8).is_some_and(|byte| byte & (0x80 >> (piece % 8)) != 0)
+                }
+                _ => false,
+            }),
+        };
+        let has_claims =
+            said.iter().any(|said| matches!(said, Said::Have(_) | Said::Bitfield(_) | Said::HaveAll));
+        if !has_claims || owner.torrents.len() != 1 {
+            return;
+        }
+        if let Some(piece) =
+            (0..data.pieces()).find(|&piece| claims(piece) && !owner.disk.holds(&data, piece))
+        {
+            let name = self.nodes[node].name.clone();
+            self.fail(&format!("{name} says it has piece {piece}, which is not right on its disk"));
+        }
+    }
+
+    pub(crate) fn note(&mut self, node: usize, text: std::fmt::Arguments<'_>) {
+        self.trace.write(self.queue.now, &self.nodes[node].name, text);
+    }
+
+    /// What to call an address.
+    pub(crate) fn called(&self, ip: IpAddr) -> String {
+        let node = self.nodes.iter().find(|node| node.address.ip() == ip);
+        node.map_or_else(|| ip.to_string(), |node| node.name.clone())
+    }
+}
+
+fn owner_wake(world: &mut World, node: usize, wake: Option<(pieceful_core::time::Instant, &'static str)>) {
+    if let Some(owner) = world.nodes[node].engine_mut() {
+        owner.wake = wake;
+    }
+}

@@ -1,0 +1,238 @@
+//! Connections as the world sees them: who dialled whom, what arrives, and how it ends.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::engine::{CloseHow, Input, StreamEnd};
+
+use crate::World;
+use crate::node::Kind;
+use crate::queue::Step;
+use crate::script::{Act, Script, Talk};
+use crate::tcp::{EndId, Holder, Net};
+
+/// How long a system tries to connect to where nothing answers.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
+
+macro_rules! net {
+    ($world:ident) => {
+        Net { queue: &mut $world.queue, links: &mut $world.links, rng: &mut $world.rng }
+    };
+}
+
+impl World {
+    pub(crate) fn dial(&mut self, node: usize, to: SocketAddr, holder: Holder) {
+        let from = self.nodes[node].ephemeral(self.tcp.len());
+        let target = self.nodes.iter().position(|node| node.address == to);
+        let conn = self.tcp.open((node, from, holder), (target.unwrap_or(node), to));
+        let end = EndId { conn, side: 0 };
+        self.note(node, format_args!("dials {} ({holder:?})", self.called(to.ip())));
+        if let (Holder::Engine { conn, .. }, Some(engine)) = (holder, self.nodes[node].engine_mut()) {
+            engine.conns.insert(conn, end);
+        }
+        if target.is_some() {
+            let delay = self.tcp.delay(end, &net!(self));
+            self.queue.after(delay, Step::Syn { conn });
+        } else {
+            self.queue.after(CONNECT_PATIENCE, Step::ConnectFailed { conn, end: StreamEnd::TimedOut });
+        }
+    }
+
+    pub(crate) fn syn(&mut self, conn: usize) {
+        let [dialler, target] = [0, 1].map(|side| EndId { conn, side });
+        let delay = self.tcp.delay(target, &net!(self));
+        let (node, from) = (self.tcp.end(target).node, self.tcp.end(dialler).address);
+        let scripted = matches!(self.nodes[node].kind, Kind::Script(_));
+        if !self.nodes[node].spec.listens || !(scripted || self.is_on(node)) {
+            return self.queue.after(delay, Step::ConnectFailed { conn, end: StreamEnd::Refused });
+        }
+        self.queue.after(delay, Step::Established { conn });
+        if scripted {
+            return self.script_open(target);
+        }
+        let now = self.queue.now;
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        let life = owner.life;
+        let accepted = owner.engine.as_mut().and_then(|engine| engine.accept(now, from));
+        if let Some(conn) = accepted {
+            owner.conns.insert(conn, target);
+            let checked = owner.checker.accepted(conn);
+            self.tcp.end_mut(target).holder = Holder::Engine { life, conn };
+            self.note(node, format_args!("accepts {} as {conn:?}", self.called(from.ip())));
+            if let Err(why) = checked {
+                self.fail(&why);
+            }
+        } else {
+            self.note(node, format_args!("refuses {}", self.called(from.ip())));
+            self.tcp.cut(target, true, &mut net!(self));
+        }
+        self.drain(node);
+    }
+
+    pub(crate) fn established(&mut self, conn: usize) {
+        let end = EndId { conn, side: 0 };
+        match self.tcp.end(end).holder {
+            Holder::Engine { life, conn } => {
+                let node = self.tcp.end(end).node;
+                if self.lives(node, life) {
+                    self.input(node, Input::Connected { conn });
+                }
+            }
+            Holder::Script => self.script_open(end),
+            Holder::Nobody => {}
+        }
+    }
+
+    pub(crate) fn connect_failed(&mut self, conn: usize, how: StreamEnd) {
+        self.told_closed(EndId { conn, side: 0 }, how);
+    }
+
+    /// Hands bytes to a connection for whoever holds this end.
+    pub(crate) fn send(&mut self, end: EndId, bytes: Bytes) {
+        let node = self.tcp.end(end).node;
+        let to = self.tcp.end(end.other()).node;
+        let said = self.tcp.send(end, bytes, &mut net!(self));
+        for said in &said {
+            let to = &self.nodes[to].name;
+            self.trace.write(self.queue.now, &self.nodes[node].name, format_args!("-> {to:<8} {said}"));
+        }
+        self.check_claims(node, &said);
+    }
+
+    pub(crate) fn close(&mut self, end: EndId, how: CloseHow) {
+        match how {
+            CloseHow::AfterSend => self.tcp.finish(end, true, &mut net!(self)),
+            CloseHow::Now => self.close_now(end),
+        }
+    }
+
+    /// Ends the connection from this side; its owner hears of it a moment later, as a driver's would.
+    pub(crate) fn close_now(&mut self, end: EndId) {
+        let holder = self.tcp.end(end).holder;
+        let reset = self.rng.below(2) == 0;
+        self.tcp.cut(end, reset, &mut net!(self));
+        self.tcp.end_mut(end).holder = holder;
+        self.tcp.end_mut(end).reading = false;
+        let late = Duration::from_micros(self.rng.below(500).into());
+        self.queue.after(late, Step::Closed { end });
+    }
+
+    /// Cuts a connection whose owner is not there any more.
+    pub(crate) fn cut(&mut self, end: EndId, reset: bool) {
+        self.tcp.cut(end, reset, &mut net!(self));
+    }
+
+    pub(crate) fn taken(&mut self, end: EndId, bytes: u32) {
+        if let Holder::Engine { life, conn } = self.tcp.end(end).holder {
+            let node = self.tcp.end(end).node;
+            if self.lives(node, life) {
+                self.input(node, Input::Sent { conn, bytes });
+            }
+        }
+    }
+
+    pub(crate) fn at_door(&mut self, end: EndId, parts: Vec<Bytes>) {
+        let len = parts.iter().map(|part| part.len() as u64).sum();
+        let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, len);
+        if at <= self.queue.now {
+            self.arrived(end, parts);
+        } else {
+            self.queue.at(at, Step::Arrived { end, parts });
+        }
+    }
+
+    pub(crate) fn arrived(&mut self, end: EndId, parts: Vec<Bytes>) {
+        self.tcp.arrived(end, parts);
+        // Each read is handed over by itself: any of them may be the last one wanted.
+        while let Some(bytes) = self.tcp.read(end, &mut net!(self)) {
+            let node = self.tcp.end(end).node;
+            match self.tcp.end(end).holder {
+                Holder::Engine { life, conn } if self.lives(node, life) => {
+                    self.input(node, Input::Received { conn, data: bytes });
+                }
+                Holder::Script => self.with_script(end, |script, talk| script.heard(talk, &bytes)),
+                Holder::Engine { .. } | Holder::Nobody => return,
+            }
+        }
+        if self.tcp.at_end(end) {
+            self.told_closed(end, StreamEnd::Finished);
+        }
+    }
+
+    pub(crate) fn fin(&mut self, end: EndId, reset: bool) {
+        if reset {
+            return self.told_closed(end, StreamEnd::Reset);
+        }
+        // The end of the data waits behind the data, which may still stand at the door.
+        let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, 0);
+        if at > self.queue.now {
+            return self.queue.at(at, Step::Fin { end, reset });
+        }
+        self.tcp.end_mut(end).fin_arrived = true;
+        self.arrived(end, Vec::new());
+    }
+
+    pub(crate) fn closed_as_told(&mut self, end: EndId) {
+        self.told_closed(end, StreamEnd::Finished);
+    }
+
+    /// Tells whoever holds this end that it is over, once.
+    fn told_closed(&mut self, end: EndId, how: StreamEnd) {
+        let holder = self.tcp.end(end).holder;
+        let node = self.tcp.end(end).node;
+        self.tcp.cut(end, false, &mut net!(self));
+        match holder {
+            Holder::Engine { life, conn } if self.lives(node, life) => {
+                if let Some(owner) = self.nodes[node].engine_mut() {
+                    owner.conns.remove(&conn);
+                }
+                self.input(node, Input::Closed { conn, end: how });
+            }
+            Holder::Script => {
+                if let Kind::Script(peer) = &mut self.nodes[node].kind
+                    && let Some(mut script) = peer.live.remove(&end)
+                {
+                    script.closed(how);
+                }
+            }
+            Holder::Engine { .. } | Holder::Nobody => {}
+        }
+    }
+
+    fn script_open(&mut self, end: EndId) {
+        let node = self.tcp.end(end).node;
+        let Kind::Script(peer) = &mut self.nodes[node].kind else { return };
+        let script = (peer.make)();
+        peer.live.insert(end, script);
+        peer.met += 1;
+        self.tcp.end_mut(end).holder = Holder::Script;
+        self.with_script(end, |script, talk| script.open(talk));
+    }
+
+    pub(crate) fn script_woken(&mut self, end: EndId) {
+        self.with_script(end, |script, talk| script.woken(talk));
+    }
+
+    fn with_script(&mut self, end: EndId, call: impl FnOnce(&mut dyn Script, &mut Talk<'_>)) {
+        let node = self.tcp.end(end).node;
+        let Kind::Script(peer) = &mut self.nodes[node].kind else { return };
+        let Some(script) = peer.live.get_mut(&end) else { return };
+        let mut talk = Talk { now: self.queue.now, rng: &mut self.rng, data: &self.data, acts: Vec::new() };
+        call(script.as_mut(), &mut talk);
+        for act in talk.acts {
+            match act {
+                Act::Send(bytes) => self.send(end, bytes),
+                Act::Wake(span) => self.queue.after(span, Step::ScriptTimer { end }),
+                Act::HalfClose => self.tcp.finish(end, false, &mut net!(self)),
+                Act::Close => self.tcp.finish(end, true, &mut net!(self)),
+                Act::Reset => {
+                    self.tcp.cut(end, true, &mut net!(self));
+                    if let Kind::Script(peer) = &mut self.nodes[node].kind {
+                        peer.live.remove(&end);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Connections: two byte pipes each, with a rate, a delay and a buffer, cut anew wherever chance likes.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::id::ConnId;
+use pieceful_core::rng::Rng;
+use pieceful_core::time::Instant;
+
+use crate::link::LinkState;
+use crate::queue::{Queue, Step};
+use crate::words::{Listener, Said};
+
+/// Bytes that the system takes of a connection before the receiver has read them: its send buffer, what is
+/// under way, and the other's receive buffer.
+pub(crate) const BUFFER: u32 = 256 << 10;
+/// Bytes that travel together.
+const CHUNK: u32 = 32 << 10;
+
+/// How the bytes of a stream are cut into reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Segmentation {
+    /// As they were handed over.
+    Natural,
+    /// Anywhere, and sometimes joined.
+    #[default]
+    Random,
+    /// A byte at a time.
+    Bytewise,
+}
+
+/// One side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EndId {
+    pub(crate) conn: usize,
+    /// 0 dialled, 1 was dialled.
+    pub(crate) side: usize,
+}
+
+impl EndId {
+    pub(crate) fn other(self) -> Self {
+        Self { conn: self.conn, side: 1 - self.side }
+    }
+}
+
+/// Who has an end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// An engine; the life tells it from the same node's earlier ones.
+    Engine {
+        life: u32,
+        conn: ConnId,
+    },
+    Script,
+    /// It is closed on this side.
+    Nobody,
+}
+
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) node: usize,
+    pub(crate) address: SocketAddr,
+    pub(crate) holder: Holder,
+    pub(crate) reading: bool,
+    /// What it sends.
+    pending: VecDeque<Bytes>,
+    pending_len: u64,
+    /// Bytes taken from `pending` that the other side has not read.
+    in_flight: u32,
+    last_arrival: Instant,
+    /// No more will be handed over: tell the other side once all is sent.
+    finishing: bool,
+    /// And after that the end itself is closed.
+    closing: bool,
+    fin_sent: bool,
+    /// What it has received and not read.
+    arrived: VecDeque<Bytes>,
+    pub(crate) fin_arrived: bool,
+    tap: Listener,
+}
+
+impl End {
+    fn new(node: usize, address: SocketAddr, holder: Holder) -> Self {
+        Self {
+            node,
+            address,
+            holder,
+            reading: true,
+            pending: VecDeque::new(),
+            pending_len: 0,
+            in_flight: 0,
+            last_arrival: Instant::ZERO,
+            finishing: false,
+            closing: false,
+            fin_sent: false,
+            arrived: VecDeque::new(),
+            fin_arrived: false,
+            tap: Listener::new(false),
+        }
+    }
+}
+
+/// What a pipe needs of the world.
+pub(crate) struct Net<'a> {
+    pub(crate) queue: &'a mut Queue,
+    pub(crate) links: &'a mut [LinkState],
+    pub(crate) rng: &'a mut Rng,
+}
+
+/// Every connection there ever was.
+#[derive(Debug, Default)]
+pub(crate) struct Tcp {
+    conns: Vec<[End; 2]>,
+    pub(crate) segmentation: Segmentation,
+}
+
+impl Tcp {
+    pub(crate) fn open(&mut self, from: (usize, SocketAddr, Holder), to: (usize, SocketAddr)) -> usize {
+        self.conns.push([End::new(from.0, from.1, from.2), End::new(to.0, to.1, Holder::Nobody)]);
+        self.conns.len() - 1
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.conns.len()
+    }
+
+    pub(crate) fn end(&self, id: EndId) -> &End {
+        &self.conns[id.conn][id.side]
+    }
+
+    pub(crate) fn end_mut(&mut self, id: EndId) -> &mut End {
+        &mut self.conns[id.conn][id.side]
+    }
+
+    /// Every end that somebody at `node` holds.
+    pub(crate) fn ends_of(&self, node: usize) -> Vec<EndId> {
+        let ids = (0..self.conns.len()).flat_map(|conn| [0, 1].map(|side| EndId { conn, side }));
+        ids.filter(|&id| self.end(id).node == node && self.end(id).holder != Holder::Nobody).collect()
+    }
+
+    /// Hands over bytes to send; answers what they mean.
+    pub(crate) fn send(&mut self, id: EndId, bytes: Bytes, net: &mut Net<'_>) -> Vec<Said> {
+        let mut said = Vec::new();
+        let end = self.end_mut(id);
+        end.tap.hear(&bytes, &mut said);
+        end.pending_len += bytes.len() as u64;
+        end.pending.push_back(bytes);
+        self.pump(id, net);
+        said
+    }
+
+    /// No more bytes will be handed over. `close`: nor read, once they are sent.
+    pub(crate) fn finish(&mut self, id: EndId, close: bool, net: &mut Net<'_>) {
+        let end = self.end_mut(id);
+        end.finishing = true;
+        end.closing |= close;
+        self.pump(id, net);
+    }
+
+    /// Cuts the connection off from this side: what is not taken is dropped, the other side is told.
+    pub(crate) fn cut(&mut self, id: EndId, reset: bool, net: &mut Net<'_>) {
+        let delay = self.delay(id, net);
+        let end = self.end_mut(id);
+        end.pending.clear();
+        end.pending_len = 0;
+        end.arrived.clear();
+        end.holder = Holder::Nobody;
+        if !end.fin_sent {
+            end.fin_sent = true;
+            let at = end.last_arrival.max(net.queue.now + delay);
+            net.queue.at(at, Step::Fin { end: id.other(), reset });
+        }
+    }
+
+    /// Lets the system take what fits into the buffer.
+    fn pump(&mut self, id: EndId, net: &mut Net<'_>) {
+        let delay = self.delay(id, net);
+        let now = net.queue.now;
+        let end = &mut self.conns[id.conn][id.side];
+        while end.in_flight < BUFFER && end.pending_len > 0 {
+            let most = (BUFFER - end.in_flight).min(net.rng.below(CHUNK) + 1);
+            let (parts, taken) = take(&mut end.pending, most);
+            end.pending_len -= u64::from(taken);
+            end.in_flight += taken;
+            net.queue.at(now, Step::Taken { end: id, bytes: taken });
+            let jitter = Duration::from_micros(net.rng.below(200).into());
+            let departs = net.links[end.node].departs(now, taken.into());
+            end.last_arrival = end.last_arrival.max(departs + delay + jitter);
+            net.queue.at(end.last_arrival, Step::AtDoor { end: id.other(), parts });
+        }
+        if end.finishing && end.pending_len == 0 {
+            if !end.fin_sent {
+                end.fin_sent = true;
+                net.queue.at(end.last_arrival.max(now + delay), Step::Fin { end: id.other(), reset: false });
+            }
+            if end.closing {
+                end.closing = false;
+                net.queue.at(now, Step::Closed { end: id });
+            }
+        }
+    }
+
+    /// Bytes are in; they wait until they are read.
+    pub(crate) fn arrived(&mut self, id: EndId, parts: Vec<Bytes>) {
+        let end = self.end_mut(id);
+        if end.holder != Holder::Nobody {
+            end.arrived.extend(parts);
+        }
+    }
+
+    /// The next bytes for whoever has this end, if it reads.
+    pub(crate) fn read(&mut self, id: EndId, net: &mut Net<'_>) -> Option<Bytes> {
+        let how = self.segmentation;
+        let end = self.end_mut(id);
+        if !end.reading || end.holder == Holder::Nobody {
+            return None;
+        }
+        let mut bytes = end.arrived.pop_front()?;
+        if how == Segmentation::Random && net.rng.below(8) == 0 {
+            // The system joins what arrives close together.
+            let mut joined = bytes.to_vec();
+            end.arrived.drain(..).for_each(|part| joined.extend_from_slice(&part));
+            bytes = joined.into();
+        }
+        let keep = match how {
+            Segmentation::Natural => bytes.len(),
+            Segmentation::Random if net.rng.below(3) > 0 => bytes.len(),
+            Segmentation::Random => 1 + net.rng.below(bytes.len() as u32) as usize,
+            Segmentation::Bytewise => 1,
+        };
+        if keep < bytes.len() {
+            end.arrived.push_front(bytes.split_off(keep));
+        }
+        let read = bytes.len() as u32;
+        let sender = self.end_mut(id.other());
+        sender.in_flight = sender.in_flight.saturating_sub(read);
+        if sender.holder != Holder::Nobody {
+            self.pump(id.other(), net);
+        }
+        Some(bytes)
+    }
+
+    /// Whether everything that arrived has been read, and nothing more will come.
+    pub(crate) fn at_end(&self, id: EndId) -> bool {
+        let end = self.end(id);
+        end.fin_arrived && end.reading && end.arrived.is_empty()
+    }
+
+    /// One way between the two ends.
+    pub(crate) fn delay(&self, id: EndId, net: &Net<'_>) -> Duration {
+        let [one, other] = &self.conns[id.conn];
+        net.links[one.node].link.delay + net.links[other.node].link.delay
+    }
+}
+
+/// At most `most` bytes from the front, small ones joined.
+fn take(pending: &mut VecDeque<Bytes>, most: u32) -> (Vec<Bytes>, u32) {
+    const SMALL: usize = 512;
+    let (mut parts, mut small, mut left): (Vec<Bytes>, Vec<u8>, usize) =
+        (Vec::new(), Vec::new(), most as usize);
+    while left > 0
+        && let Some(front) = pending.front_mut()
+    {
+        let part = front.split_to(front.len().min(left));
+        if front.is_empty() {
+            pending.pop_front();
+        }
+        left -= part.len();
+        if part.len() < SMALL {
+            small.extend_from_slice(&part);
+            continue;
+        }
+        if !small.is_empty() {
+            parts.push(std::mem::take(&mut small).into());
+        }
+        parts.push(part);
+    }
+    if !small.is_empty() {
+        parts.push(small.into());
+    }
+    (parts, most - left as u32)
+}

@@ -1,0 +1,513 @@
+//! The world: who is in it, what happens next, and what a test may ask of it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::engine::{AddTorrent, Config, Engine, Event, TorrentStatus};
+use pieceful_core::id::TorrentId;
+use pieceful_core::peer::CloseReason;
+use pieceful_core::rng::{Rng, Seed};
+use pieceful_core::time::Instant;
+
+use crate::checker::Checker;
+use crate::link::LinkState;
+use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
+use crate::queue::{Queue, Step};
+use crate::script::MakeScript;
+use crate::tcp::{Segmentation, Tcp};
+use crate::trace::Trace;
+use crate::tracker::Tracker;
+use crate::transcript::Transcript;
+use crate::udp::UdpProfile;
+use crate::{Data, seeded};
+
+/// Wall-clock time at the beginning of every world, since 1970.
+const UNIX_TIME: Duration = Duration::from_secs(1_700_000_000);
+
+/// A swarm with its own time.
+///
+/// Built by naming who is in it, run until something holds:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use pieceful_tests::World;
+/// let mut world = World::new(1).seed("alice").leecher("bob");
+/// world.run_until(|w| w.complete("bob"), Duration::from_secs(600));
+/// ```
+#[derive(Debug)]
+pub struct World {
+    pub(crate) queue: Queue,
+    pub(crate) rng: Rng,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) names: BTreeMap<String, usize>,
+    pub(crate) links: Vec<LinkState>,
+    pub(crate) tcp: Tcp,
+    pub(crate) udp: UdpProfile,
+    pub(crate) trackers: Vec<Tracker>,
+    pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub(crate) data: Arc<Data>,
+    pub(crate) trace: Trace,
+    pub(crate) transcript: Transcript,
+    seed: u64,
+    /// Nodes that were given their first step.
+    begun: usize,
+    told: bool,
+}
+
+impl World {
+    /// An empty world whose torrent is one file of 2 MiB and a bit in pieces of 64 KiB.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            queue: Queue::default(),
+            rng: seeded(seed, "world"),
+            nodes: Vec::new(),
+            names: BTreeMap::new(),
+            links: Vec::new(),
+            tcp: Tcp::default(),
+            udp: UdpProfile::default(),
+            trackers: Vec::new(),
+            hosts: BTreeMap::new(),
+            data: Arc::new(Data::single(seed, (2 << 20) + 12_345, 64 << 10)),
+            trace: Trace::default(),
+            transcript: Transcript::default(),
+            seed,
+            begun: 0,
+            told: false,
+        }
+    }
+
+    // Who is in it.
+
+    /// Another torrent than the usual one; before the nodes.
+    #[must_use]
+    pub fn data(mut self, data: Data) -> Self {
+        assert!(self.nodes.is_empty(), "the torrent comes before the nodes");
+        self.data = Arc::new(data);
+        self
+    }
+
+    /// How reads cut the streams.
+    #[must_use]
+    pub fn segmentation(mut self, how: Segmentation) -> Self {
+        self.tcp.segmentation = how;
+        self
+    }
+
+    /// What happens to datagrams.
+    #[must_use]
+    pub fn udp(mut self, profile: UdpProfile) -> Self {
+        self.udp = profile;
+        self
+    }
+
+    /// A tracker; the part of its URL before the path.
+    #[must_use]
+    pub fn tracker(mut self, url: &str) -> Self {
+        self.trackers.push(Tracker::new(url));
+        self
+    }
+
+    /// A name that resolves.
+    #[must_use]
+    pub fn host(mut self, name: &str, addresses: &[IpAddr]) -> Self {
+        self.hosts.insert(name.to_owned(), addresses.to_vec());
+        self
+    }
+
+    /// A node with all of the torrent.
+    #[must_use]
+    pub fn seed(self, name: &str) -> Self {
+        self.node(name, |spec| spec.has = Has::Everything)
+    }
+
+    /// A node with nothing of the torrent.
+    #[must_use]
+    pub fn leecher(self, name: &str) -> Self {
+        self.node(name, |_| {})
+    }
+
+    /// A node with these pieces.
+    #[must_use]
+    pub fn partial(self, name: &str, pieces: impl IntoIterator<Item = u32>) -> Self {
+        let pieces = pieces.into_iter().collect();
+        self.node(name, |spec| spec.has = Has::Pieces(pieces))
+    }
+
+    /// A node of any kind.
+    #[must_use]
+    pub fn node(mut self, name: &str, set: impl FnOnce(&mut Spec)) -> Self {
+        self.add_node(name, set);
+        self
+    }
+
+    /// Changes the node that was added last.
+    #[must_use]
+    pub fn with(mut self, set: impl FnOnce(&mut Spec)) -> Self {
+        let node = self.nodes.last_mut().expect("a node to change");
+        set(&mut node.spec);
+        *self.links.last_mut().expect("a link for each node") = LinkState::new(node.spec.link);
+        self
+    }
+
+    /// Changes a node that was added earlier and has not started.
+    pub fn begin_with(&mut self, name: &str, set: impl FnOnce(&mut Spec)) {
+        let index = self.index(name);
+        set(&mut self.nodes[index].spec);
+        self.links[index] = LinkState::new(self.nodes[index].spec.link);
+    }
+
+    /// A scripted peer that waits to be dialled by the nodes after it.
+    #[must_use]
+    pub fn script(mut self, name: &str, make: MakeScript) -> Self {
+        self.add_script(name, make, None);
+        self
+    }
+
+    /// A scripted peer that dials a node added before it.
+    #[must_use]
+    pub fn dialling_script(mut self, name: &str, make: MakeScript, whom: &str) -> Self {
+        let whom = self.address(whom);
+        self.add_script(name, make, Some(whom));
+        self
+    }
+
+    /// Adds a node to a world that may be running.
+    pub fn add_node(&mut self, name: &str, set: impl FnOnce(&mut Spec)) {
+        let mut spec = Spec::default();
+        set(&mut spec);
+        self.add(name, spec, Kind::Engine(Box::default()));
+    }
+
+    fn add_script(&mut self, name: &str, make: MakeScript, dials: Option<SocketAddr>) {
+        let spec = Spec { listens: dials.is_none(), link: crate::Link::default(), ..Spec::default() };
+        let node = self.nodes.len();
+        self.add(name, spec, Kind::Script(ScriptNode { make, live: BTreeMap::new(), met: 0 }));
+        if let Some(to) = dials {
+            self.queue.at(self.queue.now, Step::Dial { node, to });
+        }
+    }
+
+    fn add(&mut self, name: &str, spec: Spec, kind: Kind) {
+        let index = self.nodes.len();
+        assert!(self.names.insert(name.to_owned(), index).is_none(), "two nodes called {name}");
+        self.links.push(LinkState::new(spec.link));
+        self.nodes.push(Node { name: name.to_owned(), address: address(index), spec, kind });
+    }
+
+    // Running it.
+
+    /// Runs until `done`; panics with the end of the trace when that takes longer than `within`.
+    pub fn run_until(&mut self, mut done: impl FnMut(&Self) -> bool, within: Duration) {
+        self.begin();
+        let until = self.queue.now + within;
+        while !done(self) {
+            match self.queue.pop(until) {
+                Some(step) => self.take(step),
+                None if self.queue.is_empty() => self.fail("nothing is left to happen, and it does not hold"),
+                None => self.fail(&format!("it does not hold after {within:?}")),
+            }
+        }
+    }
+
+    /// Runs for a while.
+    pub fn run_for(&mut self, span: Duration) {
+        self.begin();
+        let until = self.queue.now + span;
+        while let Some(step) = self.queue.pop(until) {
+            self.take(step);
+        }
+    }
+
+    fn begin(&mut self) {
+        for node in self.begun..self.nodes.len() {
+            let starts = self.nodes[node].spec.starts;
+            if self.nodes[node].engine().is_some() {
+                self.queue.after(starts, Step::Start(node));
+            }
+        }
+        self.begun = self.nodes.len();
+    }
+
+    /// Starts a node's engine, on whatever its disk holds.
+    pub(crate) fn start(&mut self, index: usize) {
+        let now = self.queue.now;
+        let known: Vec<SocketAddr> =
+            self.nodes[..index].iter().filter(|node| node.spec.listens).map(|node| node.address).collect();
+        let data = Arc::clone(&self.data);
+        let seed = self.seed;
+        let node = &mut self.nodes[index];
+        let (spec, name) = (node.spec.clone(), node.name.clone());
+        let mut config = Config { unix_time: UNIX_TIME + now.since(Instant::ZERO), ..spec.config };
+        config.listen_port = spec.listens.then_some(node.address.port());
+        let engine = node.engine_mut().expect("only engines are started");
+        engine.life += 1;
+        engine.checker = Checker::new(config.limits);
+        engine.disk.profile = spec.disk;
+        engine.disk.expect(&data);
+        if engine.life == 1 {
+            match spec.has {
+                Has::Nothing => {}
+                Has::Everything => engine.disk.preload(&data, 0..data.pieces()),
+                Has::Pieces(pieces) => engine.disk.preload(&data, pieces),
+            }
+            spec.files.into_iter().for_each(|(path, contents)| engine.disk.put(&path, contents));
+        }
+        let mut bytes = [0; 32];
+        seeded(seed, &format!("{name} {}", engine.life)).fill(&mut bytes);
+        engine.engine = Some(Engine::new(config, Seed(bytes), now));
+        engine.complete = false;
+        engine.wake = None;
+        engine.armed = None;
+        engine.torrents.clear();
+
+        let mut add = AddTorrent::new(Arc::clone(&data.metainfo));
+        add.peers = spec.peers;
+        if spec.introduced {
+            add.peers.extend(known);
+        }
+        add.trackers = spec.trackers;
+        add.order = spec.order;
+        add.allocation = spec.allocation;
+        add.overwrite = spec.overwrite;
+        add.rates = spec.rates;
+        self.trace.write(now, &name, format_args!("starts"));
+        self.add_torrent(&name, add, data);
+    }
+
+    /// Adds another torrent to a running node.
+    pub fn add_torrent(&mut self, name: &str, mut add: AddTorrent, data: Arc<Data>) -> TorrentId {
+        let now = self.queue.now;
+        let index = self.index(name);
+        let node = self.engine_node_mut(name);
+        node.disk.expect(&data);
+        let key = pieceful_core::engine::SaveKey::Torrent(data.info_hash());
+        add.saved = add.saved.or_else(|| node.saved.get(&key).cloned());
+        let engine = node.engine.as_mut().expect("a node that runs");
+        match engine.add_torrent(now, add) {
+            Ok(id) => {
+                self.engine_node_mut(name).torrents.push((id, data));
+                self.drain(index);
+                id
+            }
+            Err(error) => self.fail(&format!("{name} cannot add its torrent: {error}")),
+        }
+    }
+
+    /// Calls the engine of a node, then does what comes of it.
+    pub fn command(&mut self, name: &str, command: impl FnOnce(&mut Engine, Instant, TorrentId)) {
+        self.begin();
+        let (index, now) = (self.index(name), self.queue.now);
+        let node = self.engine_node_mut(name);
+        let torrent = node.torrents.first().expect("a node with a torrent").0;
+        command(node.engine.as_mut().expect("a node that runs"), now, torrent);
+        self.trace.write(now, name, format_args!("is told something by its user"));
+        self.drain(index);
+    }
+
+    /// Ends a node's engine from one moment to the next; its disk stays.
+    pub fn kill(&mut self, name: &str) {
+        let index = self.index(name);
+        self.trace.write(self.queue.now, name, format_args!("is gone"));
+        for end in self.tcp.ends_of(index) {
+            self.cut(end, true);
+        }
+        let node = self.engine_node_mut(name);
+        node.engine = None;
+        node.conns.clear();
+        node.disk.abandon();
+    }
+
+    /// Starts a new engine on the disk of a node that was killed or has stopped.
+    pub fn restart(&mut self, name: &str) {
+        self.kill(name);
+        let index = self.index(name);
+        self.queue.at(self.queue.now, Step::Start(index));
+    }
+
+    // Asking it.
+
+    /// The time since the beginning.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.queue.now.since(Instant::ZERO)
+    }
+
+    /// The torrent.
+    #[must_use]
+    pub fn torrent(&self) -> &Arc<Data> {
+        &self.data
+    }
+
+    /// Whether the node has said that everything is there; what it said is then compared with its disk.
+    #[must_use]
+    pub fn complete(&self, name: &str) -> bool {
+        self.engine_node(name).complete
+    }
+
+    /// Every event of the node's engines so far.
+    #[must_use]
+    pub fn events(&self, name: &str) -> &[(Instant, Event)] {
+        &self.engine_node(name).events
+    }
+
+    /// Whether the node has had an event like this.
+    #[must_use]
+    pub fn saw(&self, name: &str, like: impl Fn(&Event) -> bool) -> bool {
+        self.events(name).iter().any(|(_, event)| like(event))
+    }
+
+    /// The numbers of the node's first torrent.
+    #[must_use]
+    pub fn status(&self, name: &str) -> TorrentStatus {
+        let node = self.engine_node(name);
+        let engine = node.engine.as_ref().expect("a node that runs");
+        engine.torrent(node.torrents[0].0).expect("a torrent that was not removed")
+    }
+
+    /// Whether the node runs, has its torrent, and its numbers are like this.
+    #[must_use]
+    pub fn status_is(&self, name: &str, like: impl FnOnce(&TorrentStatus) -> bool) -> bool {
+        let node = self.engine_node(name);
+        let status =
+            node.engine.as_ref().zip(node.torrents.first()).and_then(|(engine, (id, _))| engine.torrent(*id));
+        status.is_some_and(|status| like(&status))
+    }
+
+    /// Whether anybody is called that.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Whether `name` has banned `peer`.
+    #[must_use]
+    pub fn banned(&self, name: &str, peer: &str) -> bool {
+        let ip = self.address(peer).ip();
+        self.saw(name, |event| matches!(event, Event::PeerBanned { peer, .. } if peer.ip() == ip))
+    }
+
+    /// Why connections between `name` and `peer` ended, as `name` saw it.
+    #[must_use]
+    pub fn closed(&self, name: &str, peer: &str) -> Vec<CloseReason> {
+        let ip = self.address(peer).ip();
+        let events = self.events(name).iter();
+        events
+            .filter_map(|(_, event)| match event {
+                Event::PeerClosed { peer, reason, .. } if peer.ip() == ip => Some(reason.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// A node's address.
+    #[must_use]
+    pub fn address(&self, name: &str) -> SocketAddr {
+        self.nodes[self.index(name)].address
+    }
+
+    /// The bytes of a file on the node's disk.
+    #[must_use]
+    pub fn file(&self, name: &str, path: &str) -> Option<Bytes> {
+        self.engine_node(name).disk.contents(path)
+    }
+
+    /// Whether the node's disk holds the whole torrent.
+    #[must_use]
+    pub fn holds_everything(&self, name: &str) -> bool {
+        (0..self.data.pieces()).all(|piece| self.holds(name, piece))
+    }
+
+    /// Whether the node's disk holds the right bytes of a piece.
+    #[must_use]
+    pub fn holds(&self, name: &str, piece: u32) -> bool {
+        self.engine_node(name).disk.holds(&self.data, piece)
+    }
+
+    /// What the engine of a node still waits for.
+    #[must_use]
+    pub fn outstanding(&self, name: &str) -> usize {
+        self.engine_node(name).checker.outstanding()
+    }
+
+    /// How many connections a scripted peer has had.
+    #[must_use]
+    pub fn met(&self, name: &str) -> u32 {
+        match &self.nodes[self.index(name)].kind {
+            Kind::Script(script) => script.met,
+            Kind::Engine(_) => panic!("{name} is not a scripted peer"),
+        }
+    }
+
+    /// Makes a node's disk behave in another way from now on.
+    pub fn set_disk(&mut self, name: &str, set: impl FnOnce(&mut crate::DiskProfile)) {
+        set(&mut self.engine_node_mut(name).disk.profile);
+    }
+
+    /// A tracker by the order in which they were added.
+    #[must_use]
+    pub fn tracker_at(&self, place: usize) -> &Tracker {
+        &self.trackers[place]
+    }
+
+    /// The same, to change how it behaves.
+    pub fn tracker_mut(&mut self, place: usize) -> &mut Tracker {
+        &mut self.trackers[place]
+    }
+
+    /// SHA-1 over every output so far, with its time and its node.
+    #[must_use]
+    pub fn transcript(&self) -> [u8; 20] {
+        self.transcript.hash()
+    }
+
+    /// How many outputs there were.
+    #[must_use]
+    pub fn outputs(&self) -> u64 {
+        self.transcript.outputs()
+    }
+
+    /// The last things that happened, for people.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        self.trace.to_string()
+    }
+
+    /// How many lines of trace are kept; 0 saves the time to write them.
+    #[must_use]
+    pub fn keep_trace(mut self, lines: usize) -> Self {
+        self.trace.keep = lines;
+        self
+    }
+
+    pub(crate) fn index(&self, name: &str) -> usize {
+        *self.names.get(name).unwrap_or_else(|| panic!("nobody is called {name}"))
+    }
+
+    pub(crate) fn engine_node(&self, name: &str) -> &EngineNode {
+        self.nodes[self.index(name)].engine().unwrap_or_else(|| panic!("{name} is a scripted peer"))
+    }
+
+    fn engine_node_mut(&mut self, name: &str) -> &mut EngineNode {
+        let index = self.index(name);
+        self.nodes[index].engine_mut().unwrap_or_else(|| panic!("{name} is a scripted peer"))
+    }
+
+    /// Ends the test with what led here.
+    pub(crate) fn fail(&mut self, why: &str) -> ! {
+        self.told = true;
+        panic!("world of seed {}, {:?} in: {why}\n{}", self.seed, self.elapsed(), self.trace())
+    }
+}
+
+impl Drop for World {
+    /// A panic in an engine, or in a test's own assertion: say what led there.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.told {
+            eprintln!("world of seed {}, {:?} in:\n{}", self.seed, self.elapsed(), self.trace());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What a swarm does, seen from outside, in virtual time.
+
+mod checking;
+mod commands;
+mod download;
+mod odd_peers;
+mod rates;
+mod trackers;

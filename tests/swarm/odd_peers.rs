@@ -1,0 +1,240 @@
+//! Odd and hostile peers: finish with them, or close them by name. The honest are never blamed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use pieceful_core::engine::Event;
+use pieceful_tests::odd::{Answer, Offer, Rude, Sharer, Slow};
+use pieceful_tests::script::MakeScript;
+use pieceful_tests::{Data, World, words};
+
+const MINUTES: Duration = Duration::from_secs(600);
+const HOURS: Duration = Duration::from_secs(4 * 3600);
+
+/// Bob downloads from nobody but the odd one.
+fn alone(seed: u64, odd: Sharer) -> World {
+    World::new(seed).script("odd", odd.script()).leecher("bob")
+}
+
+/// Bob downloads from an honest but slow seed and from the odd one.
+fn beside(seed: u64, odd: MakeScript) -> World {
+    let mut world = World::new(seed).seed("alice").with(|spec| spec.link.up = 200 << 10);
+    world = world.script("odd", odd);
+    world.leecher("bob")
+}
+
+fn finishes(mut world: World, within: Duration) -> World {
+    world.run_until(|w| w.complete("bob"), within);
+    assert!(world.holds_everything("bob"));
+    for honest in ["alice", "odd"].into_iter().filter(|name| world.knows(name)) {
+        assert!(honest == "odd" || !world.banned("bob", honest), "the honest one was banned");
+    }
+    world
+}
+
+/// The odd one is closed for a reason that says this, and the download finishes without it.
+fn closed_by_name(seed: u64, odd: MakeScript, why: &str) {
+    let world = finishes(beside(seed, odd), MINUTES);
+    let reasons: Vec<String> =
+        world.closed("bob", "odd").iter().map(|why| format!("{why}, {why:?}")).collect();
+    assert!(reasons.iter().any(|reason| reason.contains(why)), "{reasons:?}");
+}
+
+#[test]
+fn one_that_sends_only_have() {
+    finishes(alone(60, Sharer { offer: Offer::OnlyHave, ..Sharer::default() }), MINUTES);
+}
+
+#[test]
+fn one_with_an_empty_bitfield() {
+    finishes(beside(61, Sharer { offer: Offer::Nothing, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_with_some_of_the_pieces() {
+    let offer = Offer::Some((0..10).collect());
+    finishes(beside(62, Sharer { offer, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_whose_bitfield_lies() {
+    let offer = Offer::Lie((0..5).collect());
+    let world = finishes(beside(63, Sharer { offer, ..Sharer::default() }.script()), MINUTES);
+    assert!(!world.banned("bob", "alice"));
+}
+
+#[test]
+fn one_whose_bitfield_lies_and_that_rejects() {
+    let offer = Offer::Lie((0..5).collect());
+    finishes(beside(64, Sharer { offer, fast: true, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_that_dribbles_4_kib_at_a_time() {
+    finishes(alone(65, Sharer { dribble: Some(4096), ..Sharer::default() }), MINUTES);
+}
+
+#[test]
+fn one_that_closes_after_each_10_blocks() {
+    let world = finishes(alone(66, Sharer { close_after: Some(10), ..Sharer::default() }), HOURS);
+    assert!(world.met("odd") >= 12, "{} connections for 129 blocks", world.met("odd"));
+    assert!(!world.banned("bob", "odd"));
+}
+
+#[test]
+fn one_that_sends_no_more_after_a_while_but_listens() {
+    finishes(beside(67, Sharer { half_close_after: Some(10), ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_that_chokes_and_unchokes() {
+    finishes(alone(68, Sharer { choke_after: Some(7), ..Sharer::default() }), MINUTES);
+}
+
+#[test]
+fn one_that_answers_with_blocks_nobody_asked_for() {
+    finishes(beside(69, Sharer { answer: Answer::Unasked, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_that_sends_every_block_twice() {
+    finishes(beside(70, Sharer { answer: Answer::Twice, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_whose_blocks_are_too_short() {
+    finishes(beside(71, Sharer { answer: Answer::Short, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_whose_blocks_are_32_kib_long() {
+    finishes(beside(72, Sharer { answer: Answer::Double, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_that_unchokes_and_then_says_nothing() {
+    finishes(beside(73, Sharer { answer: Answer::Silence, ..Sharer::default() }.script()), MINUTES);
+}
+
+#[test]
+fn one_that_corrupts_5_percent_beside_an_honest_one() {
+    for seed in 0..10 {
+        let world = finishes(
+            beside(7400 + seed, Sharer { answer: Answer::Wrong(50), ..Sharer::default() }.script()),
+            HOURS,
+        );
+        assert!(!world.banned("bob", "alice"), "seed {seed}");
+    }
+}
+
+#[test]
+fn one_that_corrupts_everything_beside_an_honest_one_is_banned() {
+    for seed in 0..5 {
+        let odd = Sharer { answer: Answer::Wrong(1000), ..Sharer::default() };
+        let world = finishes(beside(7500 + seed, odd.script()), HOURS);
+        assert!(world.banned("bob", "odd"), "seed {seed}");
+        assert!(!world.banned("bob", "alice"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_lone_corrupter_never_leads_to_a_finish() {
+    let mut world = alone(76, Sharer { answer: Answer::Wrong(1000), ..Sharer::default() });
+    world.run_for(HOURS);
+    assert!(!world.complete("bob"));
+    assert!(!world.saw("bob", |event| matches!(event, Event::Finished { .. })));
+    assert_eq!(world.status("bob").pieces_done, 0);
+    let wasted = world.status("bob").traffic.payload_down;
+    assert!(wasted < 2 * world.torrent().contents.len() as u64, "{wasted} bytes from a peer that only lies");
+}
+
+#[test]
+fn one_of_another_torrent() {
+    let odd = Rude { wrong_hash: true, then: Vec::new() };
+    closed_by_name(77, odd.script(), "hash");
+}
+
+#[test]
+fn one_that_is_not_a_peer_at_all() {
+    let odd: MakeScript = Box::new(|| Box::new(Web));
+    closed_by_name(78, odd, "ProtocolString");
+}
+
+#[derive(Debug)]
+struct Web;
+
+impl pieceful_tests::script::Script for Web {
+    fn open(&mut self, talk: &mut pieceful_tests::script::Talk<'_>) {
+        talk.say(
+            &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n.........."[..],
+        );
+    }
+
+    fn heard(&mut self, _: &mut pieceful_tests::script::Talk<'_>, _: &[u8]) {}
+}
+
+#[test]
+fn one_whose_bitfield_is_too_long() {
+    closed_by_name(79, Rude::saying(words::message(5, &[0; 100])), "Bitfield");
+}
+
+#[test]
+fn one_whose_bitfield_is_too_short() {
+    closed_by_name(80, Rude::saying(words::message(5, &[0])), "Bitfield");
+}
+
+#[test]
+fn one_whose_bitfield_has_bits_beyond_the_last_piece() {
+    // 33 pieces take 5 bytes and leave 7 bits over.
+    closed_by_name(81, Rude::saying(words::message(5, &[0, 0, 0, 0, 1])), "Bitfield");
+}
+
+#[test]
+fn one_that_has_a_piece_beyond_the_last() {
+    closed_by_name(82, Rude::saying(words::have(33)), "33");
+    closed_by_name(82, Rude::saying(words::have(u32::MAX)), "4294967295");
+}
+
+#[test]
+fn one_that_requests_a_piece_beyond_the_last() {
+    let mut said = words::plain(words::INTERESTED).to_vec();
+    said.extend_from_slice(&words::request(1_000_000, 0, 16_384));
+    finishes(beside(83, Rude::saying(said)), MINUTES);
+}
+
+#[test]
+fn one_that_announces_a_message_of_2_gib() {
+    closed_by_name(84, Rude::saying(&b"\x7f\xff\xff\xff"[..]), "TooLong");
+    closed_by_name(84, Rude::saying(&b"\x7f\xff\xff\xff\x07"[..]), "TooLong");
+}
+
+#[test]
+fn one_that_floods_with_requests() {
+    let mut said = words::plain(words::INTERESTED).to_vec();
+    for round in 0..20_000_u32 {
+        said.extend_from_slice(&words::request(round % 33, 0, 16_384));
+    }
+    finishes(beside(85, Rude::saying(said)), MINUTES);
+}
+
+#[test]
+fn one_that_sends_messages_nobody_knows() {
+    let said: Vec<Bytes> = (20..=255).map(|id| words::message(id, b"de")).collect();
+    finishes(beside(86, Rude { wrong_hash: false, then: said }.script()), MINUTES);
+}
+
+#[test]
+fn honest_peers_get_in_past_200_that_send_a_byte_every_5_seconds() {
+    let mut world = World::new(87).data(Data::single(87, 1 << 20, 64 << 10)).leecher("bob");
+    for number in 0..200 {
+        world = world.dialling_script(&format!("slow {number}"), Slow::script(Duration::from_secs(5)), "bob");
+    }
+    world = world.seed("alice").with(|spec| spec.starts = Duration::from_secs(2));
+    world.run_until(
+        |w| w.saw("bob", |event| matches!(event, Event::PeerConnected { .. })),
+        Duration::from_secs(5),
+    );
+    world.run_until(|w| w.complete("bob"), Duration::from_secs(60));
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.status("bob").peers, 1, "the slow ones are gone");
+}

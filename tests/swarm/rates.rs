@@ -1,0 +1,62 @@
+//! Limits on how fast data goes.
+
+use std::time::Duration;
+
+use pieceful_core::engine::RateLimits;
+use pieceful_tests::{Data, Link, World};
+
+const MINUTES: Duration = Duration::from_secs(600);
+const LIMIT: u64 = 200 << 10;
+
+fn world(seed: u64) -> World {
+    World::new(seed).data(Data::single(seed, 4 << 20, 64 << 10))
+}
+
+/// Whether 4 MiB took as long as they do at the limit, a burst of one second allowed.
+fn took_as_long_as_it_should(world: &World) {
+    let took = world.elapsed().as_secs_f64();
+    let ideal = (4 << 20) as f64 / LIMIT as f64;
+    assert!(
+        took > ideal * 0.9 - 1.0 && took < ideal * 1.15 + 1.0,
+        "took {took:.1} s, ideal are {ideal:.1} s"
+    );
+}
+
+#[test]
+fn a_download_limit_holds() {
+    let mut world = world(40).seed("alice").with(|spec| spec.link = Link::fast());
+    world = world.leecher("bob").with(|spec| {
+        spec.link = Link::fast();
+        spec.config.rates = RateLimits { download: Some(LIMIT), upload: None };
+    });
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    took_as_long_as_it_should(&world);
+}
+
+#[test]
+fn an_upload_limit_holds() {
+    let mut world = world(41).seed("alice").with(|spec| {
+        spec.link = Link::fast();
+        spec.config.rates = RateLimits { download: None, upload: Some(LIMIT) };
+    });
+    world = world.leecher("bob");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    took_as_long_as_it_should(&world);
+}
+
+#[test]
+fn a_torrents_own_limit_holds() {
+    let mut world = world(42).seed("alice").leecher("bob");
+    world = world.with(|spec| spec.rates = RateLimits { download: Some(LIMIT), upload: None });
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    took_as_long_as_it_should(&world);
+}
+
+#[test]
+fn a_limit_that_is_lifted_is_gone_at_once() {
+    let mut world = world(43).seed("alice").leecher("bob");
+    world = world.with(|spec| spec.config.rates = RateLimits { download: Some(20 << 10), upload: None });
+    world.run_for(Duration::from_secs(10));
+    world.command("bob", |engine, now, _| engine.set_limits(now, RateLimits::default()));
+    world.run_until(|w| w.complete("bob"), Duration::from_secs(10));
+}

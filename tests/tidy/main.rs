@@ -1,0 +1,7 @@
+//! Rules about the source that a compiler does not check.
+
+mod files;
+mod fuzz_targets;
+mod layers;
+mod licences;
+mod source;
