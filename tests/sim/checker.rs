@@ -130,10 +130,10 @@ impl Checker {
                 self.read -= read;
             }
             Input::Resolved { query, .. } => {
-                assert!(self.resolves.remove(query), "each look-up is answered once")
+                assert!(self.resolves.remove(query), "each look-up is answered once");
             }
             Input::Fetched { fetch, .. } => {
-                assert!(self.fetches.remove(fetch), "each fetch is answered once")
+                assert!(self.fetches.remove(fetch), "each fetch is answered once");
             }
         }
     }

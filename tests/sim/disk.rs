@@ -243,7 +243,7 @@ impl Disk {
             let end = span.offset + u64::from(span.len);
             match self.files.get(&path) {
                 Some(file) if file.len() >= end => {
-                    parts.push(file.read(span.offset, end, &self.truth(&path)))
+                    parts.push(file.read(span.offset, end, &self.truth(&path)));
                 }
                 _ => {
                     return Err(error(

@@ -308,6 +308,26 @@ impl World {
         self.drain(index);
     }
 
+    /// Pauses a node's first torrent.
+    pub fn pause(&mut self, name: &str) {
+        self.command(name, Engine::pause);
+    }
+
+    /// Lets a node's first torrent go on.
+    pub fn resume(&mut self, name: &str) {
+        self.command(name, Engine::resume);
+    }
+
+    /// Removes a node's first torrent.
+    pub fn remove(&mut self, name: &str) {
+        self.command(name, Engine::remove_torrent);
+    }
+
+    /// Shuts a node's engine down in good order.
+    pub fn shutdown(&mut self, name: &str) {
+        self.command(name, |engine, now, _| engine.shutdown(now));
+    }
+
     /// Ends a node's engine from one moment to the next; its disk stays.
     pub fn kill(&mut self, name: &str) {
         let index = self.index(name);

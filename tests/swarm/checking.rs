@@ -81,7 +81,7 @@ fn a_full_disk_stops_the_torrent_and_more_room_lets_it_go_on() {
     world.run_for(Duration::from_secs(120));
     assert!(world.status("bob").traffic.payload_down <= before + (1 << 20), "a full disk asks for no more");
     world.set_disk("bob", |disk| disk.capacity = None);
-    world.command("bob", |engine, now, id| engine.resume(now, id));
+    world.resume("bob");
     world.run_until(|w| w.complete("bob"), MINUTES);
 }
 
@@ -92,7 +92,7 @@ fn a_disk_that_fails_now_and_then_never_leads_to_a_false_have() {
             World::new(2600 + seed).seed("alice").leecher("bob").with(|spec| spec.disk.failures = 20);
         world.run_for(Duration::from_secs(60));
         world.set_disk("bob", |disk| disk.failures = 0);
-        world.command("bob", |engine, now, id| engine.resume(now, id));
+        world.resume("bob");
         world.run_until(|w| w.complete("bob"), MINUTES);
     }
 }

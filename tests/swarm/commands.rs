@@ -11,7 +11,7 @@ const MINUTES: Duration = Duration::from_secs(600);
 fn a_paused_torrent_stops_and_a_resumed_one_finishes() {
     let mut world = World::new(30).seed("alice").with(|spec| spec.link.up = 300 << 10).leecher("bob");
     world.run_until(|w| w.status_is("bob", |status| status.pieces_done >= 5), MINUTES);
-    world.command("bob", |engine, now, id| engine.pause(now, id));
+    world.pause("bob");
     world.run_for(Duration::from_secs(5));
     let paused = world.status("bob");
     assert_eq!(paused.state, TorrentState::Paused);
@@ -19,7 +19,7 @@ fn a_paused_torrent_stops_and_a_resumed_one_finishes() {
     world.run_for(Duration::from_secs(300));
     assert_eq!(world.status("bob").traffic.payload_down, paused.traffic.payload_down);
     assert!(!world.complete("bob"));
-    world.command("bob", |engine, now, id| engine.resume(now, id));
+    world.resume("bob");
     world.run_until(|w| w.complete("bob"), MINUTES);
 }
 
@@ -27,7 +27,7 @@ fn a_paused_torrent_stops_and_a_resumed_one_finishes() {
 fn a_removed_torrent_leaves_nothing_outstanding() {
     let mut world = World::new(31).seed("alice").with(|spec| spec.link.up = 300 << 10).leecher("bob");
     world.run_until(|w| w.status_is("bob", |status| status.pieces_done >= 5), MINUTES);
-    world.command("bob", |engine, now, id| engine.remove_torrent(now, id));
+    world.remove("bob");
     world
         .run_until(|w| w.saw("bob", |event| matches!(event, Event::Removed { .. })), Duration::from_secs(10));
     world.run_for(Duration::from_secs(1));
@@ -38,7 +38,7 @@ fn a_removed_torrent_leaves_nothing_outstanding() {
 fn a_shutdown_ends_everything_within_seconds() {
     let mut world = World::new(32).seed("alice").leecher("bob").leecher("carol");
     world.run_for(Duration::from_millis(300));
-    world.command("bob", |engine, now, _| engine.shutdown(now));
+    world.shutdown("bob");
     world.run_until(|w| w.saw("bob", |event| *event == Event::Stopped), Duration::from_secs(6));
     assert_eq!(world.outstanding("bob"), 0);
     world.run_until(|w| w.complete("carol"), MINUTES);

@@ -41,7 +41,7 @@ fn strangers_meet_through_a_tracker() {
 fn a_tracker_is_told_the_true_numbers() {
     let mut world = strangers(51, &["http://tracker.sim"]);
     world.run_until(|w| w.complete("bob"), MINUTES);
-    world.command("bob", |engine, now, _| engine.shutdown(now));
+    world.shutdown("bob");
     world.run_until(|w| w.saw("bob", |event| *event == Event::Stopped), Duration::from_secs(10));
     let size = world.torrent().contents.len() as u64;
     let bob = world.address("bob");
@@ -98,7 +98,7 @@ fn a_hanging_tracker_does_not_delay_the_end() {
     let mut world = strangers(55, &["http://tracker.sim"]);
     world.tracker_mut(0).manner = Manner::Slow(Duration::from_secs(600));
     world.run_for(Duration::from_secs(20));
-    world.command("bob", |engine, now, _| engine.shutdown(now));
+    world.shutdown("bob");
     world.run_until(|w| w.saw("bob", |event| *event == Event::Stopped), Duration::from_secs(35));
 }
 

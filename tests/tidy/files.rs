@@ -36,7 +36,7 @@ fn every_file_belongs_to_a_crate() {
     let mut reached: BTreeSet<PathBuf> = BTreeSet::new();
     for package in ["core", "runtime-std", "runtime-smol", "runtime-smol/cli", "tests", "fuzz"] {
         for file in targets(&root().join(package)) {
-            reach(&file, &file.parent().expect("a file lies in a folder").to_owned(), &mut reached);
+            reach(&file, file.parent().expect("a file lies in a folder"), &mut reached);
         }
     }
     let dead: Vec<String> = rust_files(&root())
