@@ -29,8 +29,12 @@
 
 #![warn(missing_docs)]
 
+mod datagram;
 mod engine_loop;
+mod inbox;
+mod listener;
 pub mod session;
+mod stream;
 
 pub use pieceful_std::{AddError, Options, SessionEvent, StartError, StopError};
 pub use session::{Events, Session};

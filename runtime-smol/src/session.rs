@@ -12,9 +12,13 @@ use pieceful_core::engine::{AddTorrent, Engine, PeerStatus, RateLimits, TorrentS
 use pieceful_core::id::TorrentId;
 use pieceful_core::time::Instant;
 use pieceful_std::events::Hub;
+use pieceful_std::session::{prepare, prepare_store};
+use pieceful_std::store::Store;
 use pieceful_std::{AddError, Options, SessionEvent, StartError, StopError};
+use smol::unblock;
 
-use crate::engine_loop::{self, Command};
+use crate::engine_loop;
+use crate::inbox::Command;
 
 /// A running client with any number of torrents.
 ///
@@ -29,6 +33,7 @@ struct Shared {
     commands: Sender<Command>,
     events: Arc<Hub>,
     listening: Vec<SocketAddr>,
+    store: Option<Store>,
     ended: Receiver<Result<(), StopError>>,
 }
 
@@ -36,9 +41,10 @@ impl Session {
     /// Binds the addresses and starts the threads.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let events = Arc::new(Hub::default());
+        let store = prepare_store(options.state.as_deref())?;
         let engine_loop::Started { commands, listening, ended } =
-            engine_loop::start(options, Arc::clone(&events))?;
-        Ok(Self(Arc::new(Shared { commands, events, listening, ended })))
+            engine_loop::start(options, store.clone(), Arc::clone(&events))?;
+        Ok(Self(Arc::new(Shared { commands, events, listening, store, ended })))
     }
 
     /// The TCP addresses connections are accepted on, in the order of [`Options::listen`].
@@ -52,7 +58,9 @@ impl Session {
     /// What an earlier session kept about it is used unless `spec.saved` is given.
     pub async fn add(&self, spec: AddTorrent, folder: &Path) -> Result<TorrentId, AddError> {
         let (reply, answer) = async_channel::bounded(1);
-        self.send(Command::Add { spec: Box::new(spec), folder: folder.to_owned(), reply });
+        let (folder, store) = (folder.to_owned(), self.0.store.clone());
+        let (spec, folder) = unblock(move || prepare(spec, &folder, store.as_ref())).await?;
+        self.send(Command::Add { spec: Box::new(spec), folder, reply });
         answer.recv().await.unwrap_or(Err(AddError::Stopped))
     }
 
