@@ -63,7 +63,7 @@ impl Picker {
         let mut left = want;
         if let Some(allowed) = options.allowed {
             for &piece in allowed {
-                if has.contains(piece) && self.needed.get(piece) {
+                if left > 0 && has.contains(piece) && self.needed.get(piece) {
                     left -= self.ask_of_piece(piece, peer, left, options.fast_peer, out);
                 }
             }

@@ -82,9 +82,8 @@ impl Order {
             // Each bucket above gives its first place away and gets one behind its last.
             for above in (bucket + 1..lane.ends.len()).rev() {
                 let first = lane.ends[above - 1] as usize;
-                lane.put(hole, lane.pieces[first], place);
                 lane.ends[above] += 1;
-                hole = first;
+                lane.fill(&mut hole, first, place);
             }
             lane.ends[bucket] += 1;
         }
@@ -98,8 +97,7 @@ impl Order {
             for bucket in availability as usize..lane.ends.len() {
                 lane.ends[bucket] -= 1;
                 let last = lane.ends[bucket] as usize;
-                lane.put(hole, lane.pieces[last], place);
-                hole = last;
+                lane.fill(&mut hole, last, place);
             }
         }
         lane.pieces.swap_remove(hole);
@@ -224,6 +222,14 @@ impl Lane {
     fn put(&mut self, at: usize, piece: u32, place: &mut [u32]) {
         self.pieces[at] = piece;
         place[piece as usize] = at as u32;
+    }
+
+    /// Moves the piece at `from` into the hole, which is where it was then. In an empty bucket they are the same.
+    fn fill(&mut self, hole: &mut usize, from: usize, place: &mut [u32]) {
+        if *hole != from {
+            self.put(*hole, self.pieces[from], place);
+            *hole = from;
+        }
     }
 
     fn swap(&mut self, a: u32, b: u32, place: &mut [u32]) {
