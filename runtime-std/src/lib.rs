@@ -32,6 +32,7 @@
 pub mod bind;
 pub mod buffers;
 pub mod clock;
+pub mod create;
 mod crew;
 mod datagram;
 pub mod disk;
@@ -45,6 +46,7 @@ pub mod saver;
 pub mod session;
 pub mod store;
 mod stream;
+pub mod verify;
 
 pub use events::{Events, SessionEvent};
 pub use session::{AddError, Options, Session, StartError, StopError};

@@ -36,20 +36,18 @@ impl Folder {
 
     /// The full path of `path`, for people.
     pub(super) fn show(&self, path: &SafePath) -> PathBuf {
-        let mut full = self.path.clone();
-        full.extend(path.components());
-        full
+        self.path.join(path.as_str())
     }
 
     /// Opens the file at `path`. That it is a regular one is for the caller to check: opening does neither
     /// follow links nor wait, whatever is there.
     pub(super) fn open(&self, path: &SafePath, access: Access) -> Result<OwnedFd, Errno> {
         let dir = self.dir(access != Access::Read)?;
-        let relative: PathBuf = path.components().collect();
-        match open_beneath(dir, &relative, flags(access), mode(access)) {
+        let relative = Path::new(path.as_str());
+        match open_beneath(dir, relative, flags(access), mode(access)) {
             Err(Errno::NOENT) if access != Access::Read => {
                 make_parents(dir, path)?;
-                open_beneath(dir, &relative, flags(access), mode(access))
+                open_beneath(dir, relative, flags(access), mode(access))
             }
             result => result,
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use pieceful_core::disk::DiskError;
 use pieceful_core::id::TorrentId;
+use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use super::files::{OpenError, TorrentFiles};
@@ -15,6 +16,8 @@ use super::lock;
 /// The open files. Shared by all workers; each keeps the one it used last in its [`Hand`].
 pub(super) struct Handles {
     max: usize,
+    /// Files will be read from start to end: the system is to read far ahead.
+    sequential: bool,
     open: Mutex<Open>,
 }
 
@@ -33,7 +36,12 @@ struct Entry {
 
 impl Handles {
     pub(super) fn new(max: usize) -> Self {
-        Self { max: max.max(1), open: Mutex::default() }
+        Self { max: max.max(1), sequential: false, open: Mutex::default() }
+    }
+
+    /// The same for files that are read once, from start to end.
+    pub(super) fn sequential(max: usize) -> Self {
+        Self { sequential: true, ..Self::new(max) }
     }
 
     /// `file`, opened as `access` asks; `None` when it is padding.
@@ -56,6 +64,9 @@ impl Handles {
             opened => opened,
         };
         let (fd, _) = opened.map_err(|error| error.of(files, file))?;
+        if self.sequential {
+            let _ = rustix::fs::fadvise(&fd, 0, None, Advice::Sequential); // advice may be ignored
+        }
         let fd = Arc::new(fd);
         self.keep(files.id, file, Arc::clone(&fd), writable);
         Ok(Some(fd))

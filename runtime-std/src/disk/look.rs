@@ -1,7 +1,7 @@
 //! Whole torrents: what is there already, making files ready, making them durable.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pieceful_core::disk::{Allocation, DiskError, Existing};
 use rustix::fs::{FallocateFlags, SeekFrom};
@@ -83,11 +83,8 @@ fn sync_file(files: &TorrentFiles, file: u32, parents: &mut BTreeSet<PathBuf>) -
     let Some(path) = files.path(file) else { return Ok(()) };
     let (fd, _) = files.open(file, path, Access::Read).map_err(|error| error.of(files, file))?;
     retrying(|| rustix::fs::fsync(&fd)).map_err(|errno| files.failed(errno, file))?;
-    let components = path.components();
-    let folders = components.len() - 1;
-    let parent: PathBuf = components.take(folders).collect();
     // The folders between it and the download folder may be new as well.
-    for folder in parent.ancestors() {
+    for folder in Path::new(path.as_str()).ancestors().skip(1) {
         if !parents.insert(folder.to_path_buf()) {
             break;
         }

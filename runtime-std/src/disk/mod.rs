@@ -45,6 +45,7 @@ mod handles;
 mod hash;
 mod look;
 mod read;
+pub(crate) mod sweep;
 mod worker;
 mod write;
 
