@@ -65,7 +65,7 @@ pub fn parse_announce(body: &[u8]) -> Result<Answer, TrackerError> {
                 answer.tracker_id = id.map(Bytes::copy_from_slice);
             }
             b"warning message" => {
-                answer.warning = value.as_bytes().map(words).filter(|words| !words.is_empty())
+                answer.warning = value.as_bytes().map(words).filter(|words| !words.is_empty());
             }
             b"external ip" => answer.external_ip = value.as_bytes().and_then(address),
             b"peers" => read_peers(value, &mut answer)?,

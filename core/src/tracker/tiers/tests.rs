@@ -340,14 +340,14 @@ fn a_tracker_that_says_never_is_left_alone_until_the_torrent_starts_again() {
 #[test]
 fn a_scrape_goes_to_http_trackers_and_comes_back_as_numbers() {
     let mut scene = Scene::new(&[], &[&["http://a/announce"], &["http://none/"], &["udp://b:1/announce"]]);
-    let actions = scene.call(|t, cx| t.scrape(cx));
+    let actions = scene.call(super::Trackers::scrape);
     let [Action::Fetch { tag, url, .. }] = &actions[..] else { panic!("{actions:?}") };
     assert!(url.starts_with("http://a/scrape?info_hash=%01"));
-    assert_eq!(scene.call(|t, cx| t.scrape(cx)), [], "one is under way");
+    assert_eq!(scene.call(super::Trackers::scrape), [], "one is under way");
     let body = [b"d5:filesd20:".as_slice(), &[1; 20], b"d8:completei5eeee"].concat();
     let actions = scene.call(|t, cx| t.fetched(*tag, Ok((200, &body, IpAddr::from([9; 4]))), cx));
     assert!(matches!(&actions[..], [Action::Scraped { scrape, .. }] if scrape.seeders == 5));
-    let actions = scene.call(|t, cx| t.scrape(cx));
+    let actions = scene.call(super::Trackers::scrape);
     let [Action::Fetch { tag, .. }] = &actions[..] else { panic!("{actions:?}") };
     let actions = scene.call(|t, cx| t.fetched(*tag, Ok((200, b"de", IpAddr::from([9; 4]))), cx));
     let other = TrackerError::Body(BodyError::OtherTorrent);

@@ -206,7 +206,7 @@ fn a_tracker_that_only_grants_connections_is_given_up_as_soon() {
     loop {
         if is_connect(&data) {
             scene.now = scene.trackers.deadline().unwrap() - Duration::from_millis(1);
-            data = sent(&scene.reply(PLACE, &[CONNECT, transaction(&data), &[0; 8]]).1).1;
+            sent(&scene.reply(PLACE, &[CONNECT, transaction(&data), &[0; 8]]).1);
         }
         let actions = scene.next();
         if let [UdpAction::Answered { result: Err(TrackerError::TimedOut), .. }] = actions[..] {
