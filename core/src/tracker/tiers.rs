@@ -12,7 +12,7 @@ use super::timetable::Timetable;
 use super::url::without_secrets;
 use super::{
     ANNOUNCES_MAX, Action, Announce, AnnounceEvent, AnnounceTag, Answer, Numbers, Scheme, TIERS_MAX,
-    TRACKERS_MAX, TrackerError, TrackerUrl, http, redacted, udp,
+    TRACKERS_MAX, TrackerError, TrackerUrl, http, redacted, udp, words,
 };
 use crate::cx::Cx;
 use crate::rng::Rng;
@@ -111,7 +111,7 @@ impl Trackers {
     /// Tells every tracker we are known at that we leave. Ends with [`Action::Told`], after 5 s at the latest.
     ///
     /// A tracker that was asked for the first time and has not answered yet may know us: it is told as well,
-    /// but not waited for, since it is more likely dead.
+    /// but not waited for, since it is more likely dead. All of them are told at the same time, however many.
     pub fn stop(&mut self, numbers: &Numbers, cx: &mut Cx<'_, Action>) {
         if self.phase != Phase::Running {
             if self.phase == Phase::Idle {
@@ -361,7 +361,7 @@ impl Tier {
         }
         let url = tracker.url.as_str();
         let error = match error {
-            TrackerError::Fetch(text) => TrackerError::Fetch(without_secrets(&text, url)),
+            TrackerError::Fetch(text) => TrackerError::Fetch(words(without_secrets(&text, url).as_bytes())),
             TrackerError::Failure { reason, retry } => {
                 TrackerError::Failure { reason: without_secrets(&reason, url), retry }
             }

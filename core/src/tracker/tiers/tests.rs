@@ -297,6 +297,16 @@ fn an_answer_is_shown_without_passkey_and_without_peers_it_may_not_name() {
 }
 
 #[test]
+fn an_error_of_the_http_library_is_shown_without_passkey_and_control_characters() {
+    let mut scene = Scene::new(&[], &[&["http://a/k3y-k3y/announce"]]);
+    let first = scene.start();
+    let error = TrackerError::Fetch("http://a/k3y-k3y/announce: \x1b[1mrefused".to_string());
+    let actions = scene.call(|t, cx| t.fetched(first[0].tag, Err(error), cx));
+    let shown = TrackerError::Fetch("http://a/***/announce: [1mrefused".to_string());
+    assert_eq!(actions, [Action::Failed { url: "http://a/***/announce".to_string(), error: shown }]);
+}
+
+#[test]
 fn a_tracker_on_loopback_may_name_loopback_peers() {
     let mut scene = Scene::new(&["http://127.0.0.1/"], &[]);
     let first = scene.start();
