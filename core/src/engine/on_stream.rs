@@ -195,7 +195,17 @@ impl Engine {
             self.deadlines.arm(Owner::Throttle, Some(until));
         }
         if was_reading && (conn.stalled || conn.throttled) {
-            self.out.push_back(Output::Reading { conn: id, on: false });
+            self.set_reading(id, false);
+        }
+    }
+
+    fn set_reading(&mut self, id: ConnId, on: bool) {
+        let Some(conn) = self.conns.get(id) else { return };
+        if let ConnOwner::Torrent(torrent, peer) = conn.owner
+            && let Some(torrent) = self.torrents.get_mut(torrent)
+        {
+            torrent.set_reading(peer, on, self.now);
+            self.out.push_back(Output::Reading { conn: id, on });
         }
     }
 
@@ -207,8 +217,9 @@ impl Engine {
         for id in core::mem::take(&mut self.stalled) {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.stalled = false;
-            if !conn.throttled && !matches!(conn.owner, ConnOwner::Closing) {
-                self.out.push_back(Output::Reading { conn: id, on: true });
+            if !conn.throttled {
+                self.set_reading(id, true);
+                self.arm_conn(id);
             }
         }
     }
@@ -232,8 +243,9 @@ impl Engine {
                 continue;
             }
             conn.throttled = false;
-            if !conn.stalled && !matches!(conn.owner, ConnOwner::Closing) {
-                self.out.push_back(Output::Reading { conn: id, on: true });
+            if !conn.stalled {
+                self.set_reading(id, true);
+                self.arm_conn(id);
             }
         }
         self.throttled = still;

@@ -93,6 +93,8 @@ pub struct Peer {
     serving: Serving,
     outgoing: Outgoing,
     heard: Instant,
+    /// Its bytes are being read; while they are not, its silence means nothing.
+    reading: bool,
     down: Meter,
     up: Meter,
     totals: Totals,
@@ -235,6 +237,7 @@ impl Peer {
             serving: Serving::default(),
             outgoing: Outgoing::default(),
             heard: now,
+            reading: true,
             down: Meter::default(),
             up: Meter::default(),
             totals: Totals::default(),
@@ -258,6 +261,15 @@ impl Peer {
         result
     }
 
+    /// Reading from the connection stopped, or goes on.
+    pub fn set_reading(&mut self, on: bool, now: Instant) {
+        self.reading = on;
+        if on {
+            self.heard = now;
+            self.asking.progressed(now);
+        }
+    }
+
     /// The driver's system took `bytes` of what was handed over.
     pub fn sent(&mut self, bytes: u32) {
         self.outgoing.sent(bytes);
@@ -278,13 +290,13 @@ impl Peer {
                 Ok(())
             };
         }
-        if cx.now >= self.heard + SILENCE_MAX {
+        if self.reading && cx.now >= self.heard + SILENCE_MAX {
             return Err(CloseReason::Silent);
         }
         if cx.now >= self.outgoing.last + KEEP_ALIVE {
             Message::KeepAlive.encode(self.outgoing.control());
         }
-        if self.asking.snub(cx.now) {
+        if self.reading && self.asking.snub(cx.now) {
             cx.out.push(Action::Snubbed);
             self.withdraw(cx);
         }
@@ -296,6 +308,7 @@ impl Peer {
     pub fn deadline(&self, now: Instant) -> Instant {
         match &self.phase {
             Phase::Greeting(greeting) => greeting.deadline(self.heard),
+            Phase::Open if !self.reading => self.outgoing.last + KEEP_ALIVE,
             Phase::Open => {
                 let alive = (self.heard + SILENCE_MAX).min(self.outgoing.last + KEEP_ALIVE);
                 self.asking.deadline(now).map_or(alive, |asking| alive.min(asking))

@@ -10,8 +10,6 @@ use crate::time::Instant;
 
 /// A peer that would take longer than this for a whole piece helps with pieces others have begun.
 const OWN_PIECE_SECONDS: u64 = 10;
-/// Starved peers looked at after blocks became free, so that one event never costs a walk over all peers.
-const FEED_MAX: usize = 8;
 
 impl Torrent {
     /// A peer told all it has.
@@ -74,6 +72,10 @@ impl Torrent {
         } else {
             self.starved.remove(&key);
         }
+        // From now on blocks are asked of several peers: those that had nothing to do may help.
+        let endgame = self.picker.in_endgame();
+        self.freed |= endgame && !self.endgame;
+        self.endgame = endgame;
     }
 
     /// Blocks are free again: peers that had nothing to do may take them.
@@ -81,7 +83,7 @@ impl Torrent {
         if !core::mem::take(&mut self.freed) || !self.is_running() {
             return;
         }
-        let hungry: alloc::vec::Vec<PeerKey> = self.starved.iter().copied().take(FEED_MAX).collect();
+        let hungry: alloc::vec::Vec<PeerKey> = self.starved.iter().copied().collect();
         for key in hungry {
             self.fill(key, turn);
             self.flush(key, turn);

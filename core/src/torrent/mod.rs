@@ -37,7 +37,7 @@ use crate::disk::{Allocation, Budget, DiskAction, DiskDone, DiskError, Layout, L
 use crate::id::{Block, ConnId, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
 use crate::metainfo::Metainfo;
 use crate::peer::{self, CloseReason, Hello, Peer};
-use crate::picker::Picker;
+use crate::picker::{Picker, PieceOrder};
 use crate::rate::{Bucket, Meter};
 use crate::rng::Rng;
 use crate::scope::NamedBy;
@@ -55,6 +55,7 @@ pub struct Torrent {
     layout: Arc<Layout>,
     settings: Settings,
     hello: Hello,
+    order: PieceOrder,
     allocation: Allocation,
     overwrite: bool,
     /// An earlier run began to write these files: what they hold is ours, whole or not.
@@ -76,8 +77,9 @@ pub struct Torrent {
     told: bool,
     /// Bytes of missing pieces, padding left out.
     left: u64,
-    /// Blocks became free since starved peers were last looked at.
+    /// Starved peers have to be looked at: blocks became free, or the endgame began.
     freed: bool,
+    endgame: bool,
     /// Disk actions not yet answered.
     disk_pending: u32,
     /// Peers with requests that wait for the read budget or the upload limit.
@@ -285,6 +287,7 @@ impl Torrent {
         let mut torrent = Self {
             id,
             hello,
+            order: spec.order,
             allocation: spec.allocation,
             overwrite: spec.overwrite,
             begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
@@ -303,6 +306,7 @@ impl Torrent {
             left: layout.stored(),
             layout,
             freed: false,
+            endgame: false,
             disk_pending: 0,
             serve_waiting: VecDeque::new(),
             serve_again: None,
@@ -355,6 +359,10 @@ impl Torrent {
         let was_paused = core::mem::replace(&mut self.paused, false);
         match self.stage {
             Stage::Failed => {
+                let layout = &self.layout;
+                self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
+                self.picker.set_order(self.order);
+                self.left = layout.stored();
                 self.stage = Stage::Opening;
                 self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
             }

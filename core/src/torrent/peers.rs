@@ -120,6 +120,13 @@ impl Torrent {
         self.peers.get(key).map(|slot| slot.peer.deadline(now))
     }
 
+    /// Reading from a peer stopped, or goes on: what it cannot tell us meanwhile is not held against it.
+    pub fn set_reading(&mut self, key: PeerKey, on: bool, now: Instant) {
+        if let Some(slot) = self.peers.get_mut(key) {
+            slot.peer.set_reading(on, now);
+        }
+    }
+
     /// Whether `key` is connected.
     #[must_use]
     pub fn has_peer(&self, key: PeerKey) -> bool {
@@ -283,7 +290,7 @@ impl Torrent {
             self.choker.slot_freed(turn.now);
         }
         if let Some(listens) = slot.listens {
-            self.known.ended(listens, outcome(&slot, &reason), turn.now, turn.rng);
+            self.known.ended(listens, outcome(&slot, &reason, self.picker.is_complete()), turn.now, turn.rng);
         }
         turn.out.push(Action::Event(Event::PeerClosed {
             torrent: Some(self.id),
@@ -321,7 +328,7 @@ impl Torrent {
 }
 
 /// How a connection went, for the book of known peers.
-fn outcome(slot: &Slot, reason: &CloseReason) -> Outcome {
+fn outcome(slot: &Slot, reason: &CloseReason, complete: bool) -> Outcome {
     let totals = slot.peer.totals();
     match reason {
         CloseReason::Ourselves | CloseReason::Duplicate | CloseReason::NothingToExchange => Outcome::Useless,
@@ -330,6 +337,7 @@ fn outcome(slot: &Slot, reason: &CloseReason) -> Outcome {
             Outcome::Misbehaved
         }
         reason if reason.is_misbehaviour() => Outcome::Misbehaved,
+        _ if complete && slot.peer.has_told() && slot.peer.has().is_full() => Outcome::Useless,
         _ if totals.payload_down > totals.unasked => Outcome::Fruitful,
         _ if slot.peer_id.is_some() => Outcome::Fruitless,
         _ => Outcome::Failed,
