@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use pieceful_core::chain::Chain;
-use pieceful_core::disk::DiskError;
+use pieceful_core::disk::{DiskError, Layout, Span};
 use pieceful_core::id::{Block, Digest, DiskOp, PieceIndex};
 use rustix::io::Errno;
 
@@ -86,7 +86,14 @@ fn write(
         blocks.iter().flat_map(|block| block.parts().map(|part| IoSlice::new(part))).collect();
     let mut left = &mut slices[..];
     let mut written = 0;
-    for span in files.layout.spans(place) {
+    let mut spans = spans(&files.layout, place).peekable();
+    while let Some(mut span) = spans.next() {
+        // Small pieces side by side in one file are one write.
+        while let Some(next) =
+            spans.next_if(|next| next.file == span.file && next.offset == span.offset + u64::from(span.len))
+        {
+            span.len += next.len;
+        }
         let access = files.to_write(span.file);
         let fd = match hand.get(files, span.file, access) {
             Ok(Some(fd)) => fd,
@@ -113,7 +120,22 @@ fn write(
             }
         }
     }
+    debug_assert_eq!(written, place.len, "disk: the spans of blocks of the torrent are all of them");
     (written, None)
+}
+
+/// The spans of a run, piece by piece.
+fn spans(layout: &Layout, run: Block) -> impl Iterator<Item = Span> {
+    let mut left = run.len;
+    let mut next = Block { len: 0, ..run };
+    let pieces = std::iter::from_fn(move || {
+        let here = left.min(layout.piece_len(next.piece).saturating_sub(next.offset));
+        let block = (here > 0).then_some(Block { len: here, ..next })?;
+        left -= here;
+        next = Block { piece: PieceIndex(next.piece.0 + 1), offset: 0, len: 0 };
+        Some(block)
+    });
+    pieces.flat_map(|block| layout.spans(block))
 }
 
 /// Writes the first of `slices` at `offset`, `len` bytes at most.
