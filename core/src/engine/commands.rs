@@ -60,19 +60,19 @@ impl Engine {
     /// [`Event::Removed`](super::Event::Removed).
     pub fn remove_torrent(&mut self, now: Instant, id: TorrentId) {
         self.advance(now);
-        self.with_torrent(id, |torrent, turn| torrent.leave(turn));
+        self.with_torrent(id, Torrent::leave);
     }
 
     /// Stops a torrent's traffic until [`resume`](Self::resume).
     pub fn pause(&mut self, now: Instant, id: TorrentId) {
         self.advance(now);
-        self.with_torrent(id, |torrent, turn| torrent.pause(turn));
+        self.with_torrent(id, Torrent::pause);
     }
 
     /// Goes on with a paused or failed torrent.
     pub fn resume(&mut self, now: Instant, id: TorrentId) {
         self.advance(now);
-        self.with_torrent(id, |torrent, turn| torrent.resume(turn));
+        self.with_torrent(id, Torrent::resume);
     }
 
     /// Tells a torrent about a peer the user knows.
@@ -99,7 +99,7 @@ impl Engine {
         self.refuse_greeting();
         let all: alloc::vec::Vec<TorrentId> = self.torrents.keys().collect();
         for id in all {
-            self.with_torrent(id, |torrent, turn| torrent.leave(turn));
+            self.with_torrent(id, Torrent::leave);
         }
         self.see_to_stopping();
     }

@@ -143,33 +143,24 @@ impl Engine {
         };
         let from = conn.address;
         self.greeting.retain(|greeting| *greeting != id);
-        // The torrent may close the peer again at once; the connection is its to close from here on.
+        // The torrent may have closed the peer again by the time it returns: then nobody is to be told of it.
         let taken =
             self.let_torrent(torrent, |torrent, turn| torrent.take_in(id, *peer, from, handshake, turn));
-        match taken {
-            Some(Ok(peer)) => self.hand_over(id, torrent, peer),
-            Some(Err(reason)) => {
-                self.out.push_back(Output::Event(Event::PeerClosed {
-                    torrent: Some(torrent),
-                    peer: from,
-                    reason,
-                }));
-                self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
-                self.deadlines.disarm(Owner::Conn(id));
+        if let Some(Ok(peer)) = taken
+            && self.torrents.get(torrent).is_some_and(|torrent| torrent.has_peer(peer))
+        {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.owner = ConnOwner::Torrent(torrent, peer);
             }
-            None => {}
+        } else {
+            self.deadlines.disarm(Owner::Conn(id));
+            self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
+        }
+        if let Some(Err(reason)) = taken {
+            let event = Event::PeerClosed { torrent: Some(torrent), peer: from, reason };
+            self.out.push_back(Output::Event(event));
         }
         self.with_torrent(torrent, |_, _| ());
-    }
-
-    /// A greeted connection belongs to a torrent now, unless the torrent closed it already.
-    fn hand_over(&mut self, id: ConnId, torrent: TorrentId, peer: PeerKey) {
-        let alive = self.torrents.get(torrent).is_some_and(|torrent| torrent.has_peer(peer));
-        if let Some(conn) = self.conns.get_mut(id)
-            && alive
-        {
-            conn.owner = ConnOwner::Torrent(torrent, peer);
-        }
     }
 
     /// Stops reading from a connection while the disk is behind or a download limit is used up. Only those

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::deadlines::Owner;
+use crate::torrent::Torrent;
 use crate::tracker::UdpTrackers;
 
 /// Deadlines served in one call: an owner that keeps asking for "now" cannot hang the caller.
@@ -14,7 +15,7 @@ impl Engine {
             match owner {
                 Owner::Conn(conn) => self.tick_conn(conn),
                 Owner::Torrent(id) => {
-                    self.with_torrent(id, |torrent, turn| torrent.tick(turn));
+                    self.with_torrent(id, Torrent::tick);
                 }
                 Owner::Dial(id) => self.dial(id),
                 Owner::Udp => self.with_udp(UdpTrackers::tick),

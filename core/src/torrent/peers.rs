@@ -333,9 +333,7 @@ fn outcome(slot: &Slot, reason: &CloseReason, complete: bool) -> Outcome {
     match reason {
         CloseReason::Ourselves | CloseReason::Duplicate | CloseReason::NothingToExchange => Outcome::Useless,
         // Another program, or another protocol, answers there.
-        CloseReason::WrongTorrent | CloseReason::Wire(WireError::ProtocolString { .. }) => {
-            Outcome::Misbehaved
-        }
+        CloseReason::WrongTorrent | CloseReason::Wire(WireError::ProtocolString) => Outcome::Misbehaved,
         reason if reason.is_misbehaviour() => Outcome::Misbehaved,
         _ if complete && slot.peer.has_told() && slot.peer.has().is_full() => Outcome::Useless,
         _ if totals.payload_down > totals.unasked => Outcome::Fruitful,

@@ -25,8 +25,6 @@ impl Torrent {
         }
     }
 
-    /// A peer began, or ceased, to want something.
-
     /// Serves a peer's requests as far as the connection, the disk and the limits have room.
     pub(super) fn serve(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         while let Some(slot) = self.peers.get_mut(key)
