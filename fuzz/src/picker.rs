@@ -14,8 +14,13 @@ use slotmap::SlotMap;
 pub fn run(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(shape) = Shape::arbitrary(&mut input) else { return };
-    let ops: Vec<Op> =
-        input.arbitrary_iter().map_or_else(|_| Vec::new(), |ops| ops.map_while(Result::ok).collect());
+    let mut ops = Vec::new();
+    while !input.is_empty()
+        && ops.len() < OPS_MAX
+        && let Ok(op) = Op::arbitrary(&mut input)
+    {
+        ops.push(op);
+    }
     replay(shape, &ops);
 }
 
@@ -80,6 +85,9 @@ pub fn replay(shape: Shape, ops: &[Op]) {
         both.compare();
     }
 }
+
+/// Enough to download everything several times over.
+const OPS_MAX: usize = 2_000;
 
 const PEERS: usize = 5;
 

@@ -159,13 +159,14 @@ impl Order {
     pub(super) fn rarest(&self, has: Has<'_>, rng: &mut Rng) -> Found {
         let mut looks = LOOKS_MAX;
         for lane in &self.lanes {
-            let mut start = 0;
-            for &end in &lane.ends {
+            let starts = core::iter::once(0).chain(lane.ends.iter().copied());
+            let mut buckets: Vec<_> = starts.zip(lane.ends.iter().copied()).collect();
+            // What a peer other than a seed has is counted, so hardly among what nobody has.
+            if matches!(has, Has::Some(_)) && !buckets.is_empty() {
+                buckets.rotate_left(1);
+            }
+            for (start, end) in buckets.into_iter().filter(|(start, end)| start < end) {
                 let bucket = &lane.pieces[start as usize..end as usize];
-                start = end;
-                if bucket.is_empty() {
-                    continue;
-                }
                 let (front, back) = bucket.split_at(rng.below(bucket.len() as u32) as usize);
                 for &piece in back.iter().chain(front) {
                     if has.contains(PieceIndex(piece)) {
