@@ -43,7 +43,8 @@ impl World {
             Step::ConnectFailed { conn, end } => self.connect_failed(conn, end),
             Step::Taken { end, bytes } => self.taken(end, bytes),
             Step::AtDoor { end, parts } => self.at_door(end, parts),
-            Step::Arrived { end, parts } => self.arrived(end, parts),
+            Step::Arrived { end, parts } => self.let_in(end, parts),
+            Step::Readable { end } => self.arrived(end, Vec::new()),
             Step::Fin { end, reset } => self.fin(end, reset),
             Step::Closed { end } => self.closed_as_told(end),
             Step::ScriptTimer { end } => self.script_woken(end),
@@ -162,7 +163,7 @@ impl World {
                 if let Some(end) = end {
                     self.tcp.end_mut(end).reading = on;
                     // Not at once: the engine has more to say.
-                    self.queue.at(now, Step::Arrived { end, parts: Vec::new() });
+                    self.queue.at(now, Step::Readable { end });
                 }
             }
             Output::Close { conn, how } => {

@@ -35,6 +35,8 @@ pub(crate) enum Step {
     AtDoor { end: EndId, parts: Vec<Bytes> },
     /// Bytes for this end are in.
     Arrived { end: EndId, parts: Vec<Bytes> },
+    /// This end reads again.
+    Readable { end: EndId },
     /// The other side closed.
     Fin { end: EndId, reset: bool },
     /// This end has closed as its owner asked.

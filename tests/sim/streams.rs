@@ -135,11 +135,19 @@ impl World {
     pub(crate) fn at_door(&mut self, end: EndId, parts: Vec<Bytes>) {
         let len = parts.iter().map(|part| part.len() as u64).sum();
         let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, len);
-        if at <= self.queue.now {
+        // Two chunks may be in at the same microsecond: the second must not overtake the first.
+        if at <= self.queue.now && self.tcp.end(end).at_door == 0 {
             self.arrived(end, parts);
         } else {
+            self.tcp.end_mut(end).at_door += 1;
             self.queue.at(at, Step::Arrived { end, parts });
         }
+    }
+
+    /// Bytes that stood at the door are in.
+    pub(crate) fn let_in(&mut self, end: EndId, parts: Vec<Bytes>) {
+        self.tcp.end_mut(end).at_door -= 1;
+        self.arrived(end, parts);
     }
 
     pub(crate) fn arrived(&mut self, end: EndId, parts: Vec<Bytes>) {
@@ -166,7 +174,7 @@ impl World {
         }
         // The end of the data waits behind the data, which may still stand at the door.
         let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, 0);
-        if at > self.queue.now {
+        if at > self.queue.now || self.tcp.end(end).at_door > 0 {
             return self.queue.at(at, Step::Fin { end, reset });
         }
         self.tcp.end_mut(end).fin_arrived = true;

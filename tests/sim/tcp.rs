@@ -16,6 +16,8 @@ use crate::words::{Listener, Said};
 /// Bytes that the system takes of a connection before the receiver has read them: its send buffer, what is
 /// under way, and the other's receive buffer.
 pub(crate) const BUFFER: u32 = 256 << 10;
+/// Room in the buffer that is used at once.
+const ROOM_MIN: u32 = 8 << 10;
 /// Bytes that travel together.
 const CHUNK: u32 = 32 << 10;
 
@@ -78,6 +80,8 @@ pub(crate) struct End {
     /// What it has received and not read.
     arrived: VecDeque<Bytes>,
     pub(crate) fin_arrived: bool,
+    /// Chunks for it that have reached its link and are not in.
+    pub(crate) at_door: u32,
     tap: Listener,
 }
 
@@ -97,6 +101,7 @@ impl End {
             fin_sent: false,
             arrived: VecDeque::new(),
             fin_arrived: false,
+            at_door: 0,
             tap: Listener::new(false),
         }
     }
@@ -179,7 +184,9 @@ impl Tcp {
         let delay = self.delay(id, net);
         let now = net.queue.now;
         let end = &mut self.conns[id.conn][id.side];
-        while end.in_flight < BUFFER && end.pending_len > 0 {
+        // A few bytes of room are not worth a packet (RFC 813), or ever smaller ones would follow.
+        while end.pending_len.min(ROOM_MIN.into()) <= u64::from(BUFFER - end.in_flight) && end.pending_len > 0
+        {
             let most = (BUFFER - end.in_flight).min(net.rng.below(CHUNK) + 1);
             let (parts, taken) = take(&mut end.pending, most);
             end.pending_len -= u64::from(taken);

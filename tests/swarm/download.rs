@@ -80,15 +80,6 @@ fn a_torrent_of_one_byte_arrives() {
 }
 
 #[test]
-fn a_torrent_of_empty_files_is_complete_once_they_are_there() {
-    let data = Data::random(8, &[("a", 0), ("b/c", 0)], 16 << 10);
-    let mut world = World::new(8).data(data).leecher("bob");
-    world.run_until(|w| w.complete("bob"), MINUTES);
-    world.run_for(Duration::from_secs(1));
-    assert_eq!(world.file("bob", "data-8/b/c").as_deref(), Some(&b""[..]));
-}
-
-#[test]
 fn pieces_of_8_mib_arrive_however_the_stream_is_cut() {
     let data = || Data::single(9, (16 << 20) + 5, 8 << 20);
     for how in [Segmentation::Natural, Segmentation::Random] {

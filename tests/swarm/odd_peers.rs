@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::Event;
+use pieceful_core::peer::CloseReason;
 use pieceful_tests::odd::{Answer, Offer, Rude, Sharer, Slow};
 use pieceful_tests::script::MakeScript;
 use pieceful_tests::{Data, World, words};
@@ -236,5 +237,6 @@ fn honest_peers_get_in_past_200_that_send_a_byte_every_5_seconds() {
     );
     world.run_until(|w| w.complete("bob"), Duration::from_secs(60));
     world.run_for(Duration::from_secs(30));
-    assert_eq!(world.status("bob").peers, 1, "the slow ones are gone");
+    let slow = world.closed("bob", "slow 7");
+    assert_eq!(slow, [CloseReason::GreetingTimedOut], "the slow ones are gone");
 }
