@@ -9,9 +9,9 @@ use proptest::prelude::*;
 enum Tree {
     Int(i64),
     Bytes(Vec<u8>),
-    List(Vec<Tree>),
+    List(Vec<Self>),
     /// In the order in which it is written.
-    Dict(Vec<(Vec<u8>, Tree)>),
+    Dict(Vec<(Vec<u8>, Self)>),
 }
 
 impl Tree {
@@ -29,8 +29,8 @@ impl Tree {
 
     fn read(value: Value<'_>) -> Self {
         match value.kind() {
-            Kind::Int => Self::Int(value.as_int().unwrap()),
-            Kind::Bytes => Self::Bytes(value.as_bytes().unwrap().to_vec()),
+            Kind::Int => Self::Int(value.as_int().expect("an integer")),
+            Kind::Bytes => Self::Bytes(value.as_bytes().expect("a string").to_vec()),
             Kind::List => Self::List(value.items().map(Self::read).collect()),
             Kind::Dict => {
                 Self::Dict(value.entries().map(|(key, value)| (key.to_vec(), Self::read(value))).collect())

@@ -197,10 +197,11 @@ fn as_is(raw: &[u8]) -> Option<&str> {
     let mut plain = raw.len() <= COMPONENT_LEN_MAX;
     let mut letters = false;
     for &byte in raw {
-        plain &= matches!(byte, b' '..=b'~') && byte != b'/' && byte != b'\\';
+        // In UTF-8 every character that has to go begins with one of these bytes, if it is not ASCII.
+        plain &= byte >= b' ' && !matches!(byte, b'/' | b'\\' | 0x7f | 0xc2 | 0xd8 | 0xe2);
         letters |= !matches!(byte, b'.' | b' ');
     }
-    let name = core::str::from_utf8(raw).ok().filter(|_| plain && letters)?;
+    let name = if plain && letters { core::str::from_utf8(raw).ok()? } else { return None };
     (!is_device(name)).then_some(name)
 }
 
@@ -247,6 +248,12 @@ pub(super) fn turns_text(c: char) -> bool {
 
 /// Whether Windows takes `name` for a device, whatever its extension.
 fn is_device(name: &str) -> bool {
+    if !matches!(
+        name.as_bytes(),
+        [b'A' | b'C' | b'L' | b'N' | b'P' | b'a' | b'c' | b'l' | b'n' | b'p', _, _, ..]
+    ) {
+        return false;
+    }
     let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
     let is = |device: &str| stem.eq_ignore_ascii_case(device);
     match stem.len() {
@@ -360,12 +367,12 @@ impl Walk {
         self.folders.truncate(shared);
         let (mut end, mut hash) = self.folders.last().map_or((0, FNV_OFFSET), |&(end, hash)| (end + 1, hash));
         let mut rest = text.get(end..).unwrap_or_default();
-        while let Some((folder, after)) = rest.split_once('/') {
+        while let Some((folder, after)) = rest.bytes().position(|b| b == b'/').map(|at| rest.split_at(at)) {
             hash = folded(hash, folder);
             folders.push(hash);
             self.folders.push((end + folder.len(), hash));
             end += folder.len() + 1;
-            rest = after;
+            rest = after.get(1..).unwrap_or_default();
         }
         self.last.clear();
         self.last.push_str(text);
@@ -381,15 +388,15 @@ fn folded(hash: u64, component: &str) -> u64 {
     let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
     let component = component.trim_end_matches(['.', ' ']);
     let hash = add(hash, b'/');
-    if component.is_ascii() {
-        return component.bytes().fold(hash, |hash, byte| add(hash, byte.to_ascii_lowercase()));
-    }
     let mut utf8 = [0; 4];
-    component
-        .chars()
-        .flat_map(char::to_uppercase) // first, so that `ς` and `σ` are one, as `Σ`
-        .flat_map(char::to_lowercase)
-        .fold(hash, |hash, c| c.encode_utf8(&mut utf8).bytes().fold(hash, add))
+    component.chars().fold(hash, |hash, c| match c {
+        '\0'..='\x7f' => add(hash, (c as u8).to_ascii_lowercase()),
+        // Upper case first, so that `ς` and `σ` are one, as `Σ`.
+        _ => c
+            .to_uppercase()
+            .flat_map(char::to_lowercase)
+            .fold(hash, |hash, c| c.encode_utf8(&mut utf8).bytes().fold(hash, add)),
+    })
 }
 
 #[cfg(test)]
