@@ -1,10 +1,11 @@
 //! What the disk workers cost beside the least that could do the same: SHA-1 and `pwrite` in one plain loop.
 //!
-//! `cargo run --release -p pieceful-std --example disk_floor -- FOLDER [MIB] [PIECE_KIB] [WORKERS] [ROUNDS]`
+//! `cargo run --release -p pieceful-std --example disk_floor -- FOLDER [MIB] [PIECE_KIB] [WORKERS] [ROUNDS] [FILES]`
 //!
 //! Both take blocks of 16 KiB from read buffers of 256 KiB, filled by a copy as a socket would, and run
 //! alternately. They overwrite one file, which only the first run has to find memory for: what a virtual
-//! machine's host takes for that would drown everything else.
+//! machine's host takes for that would drown everything else. At the end what was written is made a torrent of and
+//! verified. FILES above 1 spreads the data over so many files, for the pool only.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -16,9 +17,11 @@ use std::time::Instant;
 use pieceful_core::chain::Chain;
 use pieceful_core::disk::{DiskAction, DiskDone, Layout, LayoutFile};
 use pieceful_core::id::{BLOCK_LEN, Block, Digest, DiskOp, PieceIndex, TorrentId};
-use pieceful_core::metainfo::SafePath;
+use pieceful_core::metainfo::{Metainfo, NewTorrent, SafePath};
 use pieceful_std::buffers::{BUFFER_LEN, Pool};
+use pieceful_std::create::create;
 use pieceful_std::disk::{Completion, DiskPool, Job};
+use pieceful_std::verify::verify;
 use sha1::{Digest as _, Sha1};
 
 /// What the engine lets wait to be written.
@@ -26,40 +29,82 @@ const BUDGET: usize = 12 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().ok_or("usage: disk_floor FOLDER [MIB] [PIECE_KIB] [WORKERS] [ROUNDS]")?;
+    let folder =
+        args.next().ok_or("usage: disk_floor FOLDER [MIB] [PIECE_KIB] [WORKERS] [ROUNDS] [FILES]")?;
     let mut number = |default: usize| args.next().map_or(Ok(default), |text| text.parse());
     let total = number(2048)? << 20;
     let piece = number(1024)? << 10;
     let workers = number(2)?;
     let rounds = number(3)?;
+    let files = number(1)?.max(1);
     let folder = Path::new(&folder);
     fs::create_dir_all(folder)?;
     // A source larger than a buffer, so that neighbouring pieces differ.
     let source: Vec<u8> = (0..BUFFER_LEN * 3).map(|at| (at * 31 / 7) as u8).collect();
-    let gib = total as f64 / f64::from(1 << 30);
     for round in 1..=rounds {
         for (name, run) in [("floor", floor as Run), ("pool", pool as Run)] {
-            let (wall, cpu) = (Instant::now(), cpu());
-            let mark = run(folder, &source, total, piece, workers)?;
-            let (wall, after) = (wall.elapsed(), self::cpu());
-            let [user, system] = [0, 1].map(|kind| (after[kind] - cpu[kind]) / gib);
-            println!(
-                "round {round} {name:>5}: {:.2} CPU s/GiB (user {user:.2}, system {system:.2}), {:.2} s, {:.0} MB/s, anonymous {} MiB, {mark:08x}",
-                user + system,
-                wall.as_secs_f64(),
-                total as f64 / 1e6 / wall.as_secs_f64(),
-                anonymous_mib(),
-            );
+            if files > 1 && name == "floor" {
+                continue;
+            }
+            let watch = Watch::start();
+            let mark = run(folder, &source, Size { total, piece, workers, files })?;
+            println!("round {round} {name:>5}: {}, digests {mark:08x}", watch.stop(total));
         }
     }
-    fs::remove_file(folder.join("data"))?;
+    let data = if files > 1 { folder.join("many") } else { folder.join("data") };
+    let watch = Watch::start();
+    let wishes = NewTorrent { piece_length: piece as u32, ..NewTorrent::default() };
+    let created = create(&data, wishes, workers, &|_| true)?;
+    println!("create: {}", watch.stop(total));
+    let info = Metainfo::parse(created.torrent)?.info;
+    for _ in 0..rounds {
+        let watch = Watch::start();
+        let verified = verify(&info, folder, workers, &|_| {})?;
+        println!("verify: {}, complete: {}", watch.stop(total), verified.complete);
+    }
+    if files > 1 {
+        fs::remove_dir_all(data)?
+    } else {
+        fs::remove_file(data)?
+    }
     Ok(())
 }
 
-type Run = fn(&Path, &[u8], usize, usize, usize) -> Result<u32, Box<dyn Error>>;
+type Run = fn(&Path, &[u8], Size) -> Result<u32, Box<dyn Error>>;
+
+struct Size {
+    total: usize,
+    piece: usize,
+    workers: usize,
+    files: usize,
+}
+
+struct Watch {
+    wall: Instant,
+    cpu: [f64; 2],
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { wall: Instant::now(), cpu: cpu() }
+    }
+
+    fn stop(self, total: usize) -> String {
+        let (wall, after) = (self.wall.elapsed().as_secs_f64(), cpu());
+        let gib = total as f64 / f64::from(1 << 30);
+        let [user, system] = [0, 1].map(|kind| (after[kind] - self.cpu[kind]) / gib);
+        format!(
+            "{:.2} CPU s/GiB (user {user:.2}, system {system:.2}), {wall:.2} s, {:.0} MB/s, anonymous {} MiB",
+            user + system,
+            total as f64 / 1e6 / wall,
+            anonymous_mib(),
+        )
+    }
+}
 
 /// One thread, one buffer.
-fn floor(folder: &Path, source: &[u8], total: usize, piece: usize, _: usize) -> Result<u32, Box<dyn Error>> {
+fn floor(folder: &Path, source: &[u8], size: Size) -> Result<u32, Box<dyn Error>> {
+    let Size { total, piece, .. } = size;
     let file = File::options().write(true).create(true).truncate(false).open(folder.join("data"))?;
     let mut buffer = vec![0; BUFFER_LEN];
     let mut sha1 = Sha1::new();
@@ -78,13 +123,8 @@ fn floor(folder: &Path, source: &[u8], total: usize, piece: usize, _: usize) -> 
 }
 
 /// The engine's side of the pool, without an engine.
-fn pool(
-    folder: &Path,
-    source: &[u8],
-    total: usize,
-    piece: usize,
-    workers: usize,
-) -> Result<u32, Box<dyn Error>> {
+fn pool(folder: &Path, source: &[u8], size: Size) -> Result<u32, Box<dyn Error>> {
+    let Size { total, piece, workers, files } = size;
     let woken = Arc::new((Mutex::new(false), Condvar::new()));
     let wake = Arc::clone(&woken);
     let disk = DiskPool::start(workers, move || {
@@ -95,8 +135,18 @@ fn pool(
     let mut ops = slotmap::SlotMap::<DiskOp, usize>::with_key();
     let torrent = TorrentId::default();
     disk.add_torrent(torrent, folder.to_path_buf());
-    let file = LayoutFile { path: SafePath::new(["data"]), ..LayoutFile::unnamed(total as u64) };
-    let layout = Arc::new(Layout::new(piece as u32, [file])?);
+    let layout = Arc::new(Layout::new(
+        piece as u32,
+        (0..files).map(|file| {
+            let len = total / files + if file == 0 { total % files } else { 0 };
+            let path = if files > 1 {
+                SafePath::new(["many".into(), file.to_string()])
+            } else {
+                SafePath::new(["data"])
+            };
+            LayoutFile { path, ..LayoutFile::unnamed(len as u64) }
+        }),
+    )?);
     let mut jobs = vec![Job { op: ops.insert(0), torrent, action: DiskAction::Open { layout } }];
     let mut done: Vec<Completion> = Vec::new();
     let mut waiting = 0;

@@ -220,7 +220,7 @@ fn find(path: &Path) -> Result<Found, CreateError> {
         Found { path: real.clone(), is_folder: metadata.is_dir(), files: Vec::new(), skipped: Vec::new() };
     if found.is_folder {
         walk(&real, &mut Vec::new(), &mut found)?;
-        found.files.sort_by(|one, other| one.path.join("/").cmp(&other.path.join("/")));
+        found.files.sort_by_cached_key(|file| file.path.join("/"));
         found.skipped.sort_by(|one, other| one.path.cmp(&other.path));
     } else if metadata.is_file() {
         let name = real.file_name().ok_or_else(|| CreateError::NoName(path.to_path_buf()))?;

@@ -155,3 +155,31 @@ fn step(dir: BorrowedFd<'_>, component: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(dir, component, flags, Mode::empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn going_step_by_step_is_as_careful_as_openat2() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("a/b")).unwrap();
+        fs::write(place.path().join("a/b/file"), b"data").unwrap();
+        std::os::unix::fs::symlink("b", place.path().join("a/link")).unwrap();
+        std::os::unix::fs::symlink("file", place.path().join("a/b/link")).unwrap();
+        let dir = fs::File::open(place.path()).unwrap();
+        for how in [open_by_steps, open_beneath] {
+            let open = |path: &str, access| how(dir.as_fd(), path.as_ref(), flags(access), mode(access));
+            for access in [Access::Read, Access::Write { executable: false }] {
+                assert!(open("a/b/file", access).is_ok());
+                for path in ["a/link/file", "a/b/link", "a/b/file/x"] {
+                    assert!(matches!(open(path, access), Err(Errno::LOOP | Errno::NOTDIR)), "{path}");
+                }
+                assert!(matches!(open("a/none/file", access), Err(Errno::NOENT)));
+            }
+            assert!(open("a/b/new", Access::Write { executable: false }).is_ok());
+            fs::remove_file(place.path().join("a/b/new")).unwrap();
+        }
+    }
+}

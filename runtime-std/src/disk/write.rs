@@ -1,7 +1,9 @@
 //! Blocks into files: neighbours are joined, so that one system call writes what a socket read.
 
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
 
+use bytes::Bytes;
 use pieceful_core::chain::Chain;
 use pieceful_core::disk::{DiskError, Layout, Span};
 use pieceful_core::id::{Block, Digest, DiskOp, PieceIndex};
@@ -82,9 +84,8 @@ fn write(
     place: Block,
     blocks: &[Chain],
 ) -> (u32, Option<DiskError>) {
-    let mut slices: Vec<IoSlice<'_>> =
-        blocks.iter().flat_map(|block| block.parts().map(|part| IoSlice::new(part))).collect();
-    let mut left = &mut slices[..];
+    let mut data = Data { parts: blocks.iter().flat_map(Chain::parts), part: &[] };
+    let mut slices = Vec::new();
     let mut written = 0;
     let mut spans = spans(&files.layout, place).peekable();
     while let Some(mut span) = spans.next() {
@@ -94,34 +95,67 @@ fn write(
         {
             span.len += next.len;
         }
-        let access = files.to_write(span.file);
-        let fd = match hand.get(files, span.file, access) {
+        data.take(span.len, &mut slices);
+        let fd = match hand.get(files, span.file, files.to_write(span.file)) {
             Ok(Some(fd)) => fd,
             Ok(None) => {
-                advance(&mut left, span.len as usize); // padding is never stored
-                written += span.len;
+                written += span.len; // padding is never stored
                 continue;
             }
             Err(error) => return (written, Some(error)),
         };
         files.mark_written(span.file);
-        let mut done = 0;
-        while done < span.len {
-            let offset = span.offset + u64::from(done);
-            match write_some(fd, left, (span.len - done) as usize, offset) {
-                Ok(0) => return (written, Some(files.failed(Errno::IO, span.file))),
-                Ok(n) => {
-                    advance(&mut left, n);
-                    done += n as u32;
-                    written += n as u32;
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return (written, Some(files.failed(errno, span.file))),
-            }
+        let (count, result) = write_all(fd, &mut slices, span.offset);
+        written += count;
+        if let Err(errno) = result {
+            return (written, Some(files.failed(errno, span.file)));
         }
     }
     debug_assert_eq!(written, place.len, "disk: the spans of blocks of the torrent are all of them");
     (written, None)
+}
+
+/// Writes all of `slices` at `offset`, and tells how many bytes that were when it fails.
+fn write_all(fd: &OwnedFd, slices: &mut [IoSlice<'_>], offset: u64) -> (u32, Result<(), Errno>) {
+    let mut left = slices;
+    let mut written = 0;
+    while !left.is_empty() {
+        let some = &left[..left.len().min(SLICES_MAX)];
+        match rustix::io::pwritev(fd, some, offset + u64::from(written)) {
+            Ok(0) => return (written, Err(Errno::IO)),
+            Ok(n) => {
+                IoSlice::advance_slices(&mut left, n);
+                written += n as u32;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return (written, Err(errno)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// The bytes of a run that are still to be written.
+struct Data<'a, I> {
+    parts: I,
+    part: &'a [u8],
+}
+
+impl<'a, I: Iterator<Item = &'a Bytes>> Data<'a, I> {
+    /// Puts the next `len` bytes into `slices`, in place of what is there.
+    fn take(&mut self, len: u32, slices: &mut Vec<IoSlice<'a>>) {
+        slices.clear();
+        let mut left = len as usize;
+        while left > 0 {
+            if self.part.is_empty() {
+                let Some(part) = self.parts.next() else { return };
+                self.part = part;
+            }
+            let (here, rest) = self.part.split_at(left.min(self.part.len()));
+            slices.push(IoSlice::new(here));
+            self.part = rest;
+            left -= here.len();
+        }
+    }
 }
 
 /// The spans of a run, piece by piece.
@@ -136,33 +170,4 @@ fn spans(layout: &Layout, run: Block) -> impl Iterator<Item = Span> {
         Some(block)
     });
     pieces.flat_map(|block| layout.spans(block))
-}
-
-/// Writes the first of `slices` at `offset`, `len` bytes at most.
-fn write_some(
-    fd: &std::os::fd::OwnedFd,
-    slices: &[IoSlice<'_>],
-    len: usize,
-    offset: u64,
-) -> Result<usize, Errno> {
-    let mut fits = 0;
-    let mut whole = 0;
-    for slice in slices.iter().take(SLICES_MAX) {
-        if fits + slice.len() > len {
-            break;
-        }
-        fits += slice.len();
-        whole += 1;
-    }
-    if whole > 0 {
-        return rustix::io::pwritev(fd, &slices[..whole], offset);
-    }
-    // The file ends inside the first slice.
-    slices.first().map_or(Ok(0), |slice| rustix::io::pwrite(fd, &slice[..len], offset))
-}
-
-/// `IoSlice::advance_slices`, which panics where this stops at the end.
-fn advance(slices: &mut &mut [IoSlice<'_>], len: usize) {
-    let available = slices.iter().map(|slice| slice.len()).sum::<usize>();
-    IoSlice::advance_slices(slices, len.min(available));
 }

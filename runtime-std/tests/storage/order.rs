@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use pieceful_core::chain::Chain;
 use pieceful_core::disk::{DiskAction, DiskDone, DiskErrorKind};
 use pieceful_core::id::{DiskOp, PieceIndex, TorrentId};
 use pieceful_std::disk::{Completion, DiskPool, Job};
@@ -97,7 +99,8 @@ fn every_action_is_answered_exactly_once_under_load_from_several_threads() {
                         6 => hash(piece),
                         7 => DiskAction::HashBlocks { piece: PieceIndex(piece) },
                         8 => write(block(piece, 0, 16_384), b"of another length"),
-                        _ => DiskAction::Sync,
+                        _ if n % 100 == 9 => DiskAction::Sync,
+                        _ => hash(piece),
                     };
                     let torrent = if n % 11 == 0 { unknown } else { open };
                     jobs.push(Job { op: ops.lock().unwrap().insert(()), torrent, action });
@@ -127,4 +130,46 @@ fn what_is_handed_over_after_the_end_fails() {
     for action in [write(block(0, 0, 16_384), &[1; 16_384]), DiskAction::Sync, DiskAction::Close] {
         assert_eq!(rig.act(action).unwrap_err().kind, DiskErrorKind::Io);
     }
+}
+
+#[test]
+fn a_worker_that_panics_answers_for_what_it_had_in_hand_and_goes_on() {
+    /// Memory that cannot be given back.
+    struct Bomb([u8; 16_384]);
+
+    impl AsRef<[u8]> for Bomb {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("released");
+        }
+    }
+
+    let mut rig = Rig::opened(1, layout(65_536, [file("data", 131_072)]));
+    let data = noise(4, 131_072);
+    let part = |at: u32| {
+        let place = block(at / 65_536, at % 65_536, 16_384);
+        write(place, &data[at as usize..at as usize + 16_384])
+    };
+    let bomb = Chain::from(Bytes::from_owner(Bomb([1; 16_384])));
+    let answers = rig.act_all([
+        part(0),
+        DiskAction::Write { block: block(0, 16_384, 16_384), data: bomb },
+        part(32_768),
+        hash(0),
+        part(65_536),
+        part(81_920),
+        part(98_304),
+        part(114_688),
+        hash(1),
+    ]);
+    assert!(answers.iter().any(|answer| answer.is_err()));
+    let mut again: Vec<_> = (0..8).map(|at| part(at * 16_384)).collect();
+    again.extend([hash(0), hash(1)]);
+    let answers = rig.act_all(again);
+    assert_eq!(answers[8..], [hashed(&data[..65_536]), hashed(&data[65_536..])]);
 }
