@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use pieceful_core::disk::Allocation;
 
+use pieceful_core::tracker::TrackerUrl;
+
 use crate::units::{parse_piece_length, parse_rate};
 
 const ABOUT: &str = "Downloads torrents, makes them, and checks what they left on disk.";
@@ -91,7 +93,7 @@ pub(crate) struct Get {
     #[arg(long = "peer", value_name = "IP:PORT", help_heading = "Finding peers")]
     pub(crate) peers: Vec<SocketAddr>,
     /// A tracker to ask before the torrent's own (repeatable)
-    #[arg(long = "tracker", value_name = "URL", help_heading = "Finding peers")]
+    #[arg(long = "tracker", value_name = "URL", value_parser = tracker, help_heading = "Finding peers")]
     pub(crate) trackers: Vec<String>,
     /// Where to accept peers [default: any free port, on IPv4 and IPv6]
     #[arg(long, value_name = "IP:PORT", help_heading = "Finding peers")]
@@ -185,10 +187,10 @@ pub(crate) struct Create {
     pub(crate) overwrite: bool,
 
     /// A tracker, as a tier of its own (repeatable, first asked first)
-    #[arg(long = "tracker", value_name = "URL", help_heading = "What it says")]
+    #[arg(long = "tracker", value_name = "URL", value_parser = tracker, help_heading = "What it says")]
     pub(crate) trackers: Vec<String>,
     /// A web server that has the same files (repeatable)
-    #[arg(long = "web-seed", value_name = "URL", help_heading = "What it says")]
+    #[arg(long = "web-seed", value_name = "URL", value_parser = web_seed, help_heading = "What it says")]
     pub(crate) web_seeds: Vec<String>,
     /// Peers only from its own trackers
     #[arg(long, help_heading = "What it says")]
@@ -256,6 +258,23 @@ pub(crate) struct Man {
     /// Write one page per subcommand into this folder in place of printing one
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// A tracker's address, as far as it can be told without asking it.
+fn tracker(typed: &str) -> Result<String, String> {
+    match TrackerUrl::parse(typed) {
+        Ok(_) => Ok(String::from(typed)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn web_seed(typed: &str) -> Result<String, String> {
+    match typed.split_once("://") {
+        Some(("http" | "https", rest)) if !rest.is_empty() && !typed.contains(char::is_whitespace) => {
+            Ok(String::from(typed))
+        }
+        _ => Err(String::from("a web seed's address must begin with http:// or https://")),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! How a command ends: done, failed with a sentence that says what to do, or interrupted.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
+
+use pieceful_core::disk::{DiskError, DiskErrorKind};
 
 use crate::printable::printable;
 
@@ -68,6 +71,19 @@ pub(crate) fn io_advice(error: &std::io::Error) -> &'static str {
         Kind::IsADirectory => "name a file, not a folder",
         Kind::NotADirectory => "name a folder, not a file",
         _ => "see what the system says, then try again",
+    }
+}
+
+/// What a storage error below `folder` calls for.
+pub(crate) fn disk_advice(error: &DiskError, folder: &Path) -> String {
+    let folder = folder.display();
+    match error.kind {
+        DiskErrorKind::NoSpace => format!("free some space for {folder}, then run the same command again"),
+        DiskErrorKind::Denied => format!("check who may read and write in {folder}"),
+        DiskErrorKind::InTheWay => String::from("move it away, or choose another folder"),
+        DiskErrorKind::Missing => String::from("leave the files alone while they are in use, then try again"),
+        DiskErrorKind::TooManyOpen => String::from("raise the limit (`ulimit -n`), or do less at once"),
+        DiskErrorKind::Io => format!("check the disk that holds {folder}"),
     }
 }
 

@@ -1,9 +1,11 @@
-//! `pieceful magnet`.
+//! `pieceful magnet`: the link that stands for a torrent.
 
 use crate::args::Magnet;
 use crate::errors::{Failure, Outcome};
+use crate::{output, source};
 
-/// Not there yet.
-pub(crate) fn run(_args: &Magnet) -> Result<Outcome, Failure> {
-    Err(Failure::new("`magnet` is not there yet").advice("wait for a later version"))
+/// Prints the link.
+pub(crate) fn run(args: &Magnet) -> Result<Outcome, Failure> {
+    output::line(&source::torrent(&args.torrent)?.to_magnet().to_string())?;
+    Ok(Outcome::Done)
 }

@@ -43,3 +43,8 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Threads for commands that do nothing but hash: one for each core.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}

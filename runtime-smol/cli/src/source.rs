@@ -3,12 +3,9 @@
 use std::fs;
 use std::io::Read as _;
 
-use pieceful_core::metainfo::Metainfo;
+use pieceful_core::metainfo::{FILE_LEN_MAX, Magnet, MagnetError, Metainfo, MetainfoError};
 
 use crate::errors::{Failure, io_advice};
-
-/// Longest .torrent file read: ten times that of a torrent with 100,000 pieces.
-const TORRENT_BYTES_MAX: u64 = 64 << 20;
 
 /// A torrent to download.
 pub(crate) fn to_download(named: &str) -> Result<Metainfo, Failure> {
@@ -17,6 +14,13 @@ pub(crate) fn to_download(named: &str) -> Result<Metainfo, Failure> {
             .advice("get the .torrent file and name that"));
     }
     torrent(named)
+}
+
+/// The magnet link `named`.
+pub(crate) fn magnet(named: &str) -> Result<Magnet, Failure> {
+    named.parse().map_err(|error: MagnetError| {
+        Failure::new(error.to_string()).advice("check that the whole link was copied, and put it in quotes")
+    })
 }
 
 /// The .torrent file at `path`.
@@ -31,14 +35,13 @@ pub(crate) fn torrent(path: &str) -> Result<Metainfo, Failure> {
             .advice("download the .torrent file first, for example with curl -LO"));
     }
     let bytes = read(path)?;
-    parse(&bytes).map_err(|error| {
-        Failure::new(format!("{path} is not a torrent that can be used: {error}"))
-            .advice("check that it is a whole .torrent file, or get it again")
+    Metainfo::parse(bytes).map_err(|error| {
+        let failure = Failure::new(format!("{path} cannot be used: {error}"));
+        match error {
+            MetainfoError::OnlyV2 => failure.advice("look for a v1 or hybrid torrent of the same files"),
+            _ => failure.advice("check that it is a whole .torrent file, or get it again"),
+        }
     })
-}
-
-fn parse(bytes: &[u8]) -> Result<Metainfo, String> {
-    Err(format!("not there yet, {}", bytes.len()))
 }
 
 pub(crate) fn is_magnet(named: &str) -> bool {
@@ -59,11 +62,7 @@ fn read(path: &str) -> Result<Vec<u8>, Failure> {
     };
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(TORRENT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > TORRENT_BYTES_MAX {
-        return Err(
-            Failure::new(format!("{path} is too long for a torrent")).advice("name the .torrent file")
-        );
-    }
+    // One byte more than is accepted, so that what is too long is seen to be.
+    file.take(FILE_LEN_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

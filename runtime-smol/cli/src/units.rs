@@ -45,7 +45,7 @@ fn parse_size(typed: &str) -> Option<u64> {
     whole.checked_add(u64::try_from(part).ok()?)
 }
 
-/// `1.50 GiB`: three digits that count, powers of 1024.
+/// `1.50 GiB`: three digits that count, powers of 1024; `64 KiB` when it is just that.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -58,7 +58,9 @@ pub(crate) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let decimals = if value < 9.995 {
+    let decimals = if value.fract() == 0.0 {
+        0
+    } else if value < 9.995 {
         2
     } else if value < 99.95 {
         1
@@ -186,12 +188,13 @@ mod tests {
         for (bytes, want) in [
             (0, "0 B"),
             (1023, "1023 B"),
-            (1024, "1.00 KiB"),
+            (1024, "1 KiB"),
+            (1025, "1.00 KiB"),
             (1_023_488, "0.98 MiB"),
             (1_572_864, "1.50 MiB"),
             (13_002_342, "12.4 MiB"),
             (268_435_456, "256 MiB"),
-            (u64::MAX, "16.0 EiB"),
+            (u64::MAX, "16 EiB"),
         ] {
             assert_eq!(size(bytes), want);
         }

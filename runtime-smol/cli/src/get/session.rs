@@ -1,17 +1,16 @@
 //! The session of `get`: how it is set up from the options, how it ends, and what its errors call for.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_lite::FutureExt as _;
-use pieceful_core::disk::DiskErrorKind;
 use pieceful_core::engine::{self, Config, PieceOrder, RateLimits, TorrentError};
 use pieceful_smol::{AddError, Options, Session, StartError};
 
 use crate::args::Get;
-use crate::errors::{Failure, io_advice};
+use crate::errors::{Failure, disk_advice, io_advice};
 use crate::progress::Progress;
 
 /// A tracker that does not answer holds up the end no longer than this.
@@ -30,27 +29,16 @@ pub(super) fn start(args: &Get, progress: &mut Progress) -> Result<Session, Fail
     Ok(session)
 }
 
-/// Any free port, the same one on IPv4 and IPv6: trackers and peers are told of one port.
+/// Any free port, on IPv4 and, where the system has it, IPv6.
 fn start_anywhere(args: &Get, progress: &mut Progress) -> Result<Session, StartError> {
-    /// A free port may be taken by another program before we have it.
-    const TRIES: u32 = 3;
-    for _ in 0..TRIES {
-        let Ok(port) = free_port() else { break };
-        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        match start_on(args, vec![v4, v6], progress) {
-            Err(StartError::Listen { address, source }) if address == v6 && no_such_family(&source) => {
-                return start_on(args, vec![v4], progress);
-            }
-            Err(StartError::Listen { source, .. }) if source.kind() == ErrorKind::AddrInUse => {}
-            ended => return ended,
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    match start_on(args, vec![v4, v6], progress) {
+        Err(StartError::Listen { address, source }) if address == v6 && no_such_family(&source) => {
+            start_on(args, vec![v4], progress)
         }
+        ended => ended,
     }
-    start_on(args, vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))], progress)
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())
 }
 
 /// Whether the system has no IPv6, or none here.
@@ -137,26 +125,10 @@ pub(super) fn why_not_added(error: &AddError) -> Failure {
 /// Why a torrent cannot go on, and what to do.
 pub(super) fn why_it_failed(error: &TorrentError, folder: &Path) -> Failure {
     let failure = Failure::new(error.to_string());
-    let folder = folder.display();
     match error {
         TorrentError::OtherData { .. } => {
             failure.advice("use --overwrite to replace it, or choose another folder with -o")
         }
-        TorrentError::Disk(error) => match error.kind {
-            DiskErrorKind::NoSpace => failure.advice(format!(
-                "free some space for {folder}, then run the same command again: it continues"
-            )),
-            DiskErrorKind::Denied => {
-                failure.advice(format!("check who may write in {folder}, or choose another folder with -o"))
-            }
-            DiskErrorKind::InTheWay => failure.advice("move it away, or choose another folder with -o"),
-            DiskErrorKind::Missing => {
-                failure.advice("leave the files alone while they arrive, then run the same command again")
-            }
-            DiskErrorKind::TooManyOpen => {
-                failure.advice("raise the limit (`ulimit -n`), or download fewer at once")
-            }
-            DiskErrorKind::Io => failure.advice(format!("check the disk that holds {folder}")),
-        },
+        TorrentError::Disk(error) => failure.advice(disk_advice(error, folder)),
     }
 }

@@ -3,7 +3,7 @@
 mod page;
 
 use pieceful_core::id::InfoHash;
-use pieceful_core::metainfo::Metainfo;
+use pieceful_core::metainfo::{Magnet, Metainfo};
 use serde::Serialize;
 
 use crate::args::Info;
@@ -12,7 +12,11 @@ use crate::{json, output, source};
 
 /// Prints the page or the object.
 pub(crate) fn run(args: &Info) -> Result<Outcome, Failure> {
-    let report = Report::of(&source::torrent(&args.source)?);
+    let report = if source::is_magnet(&args.source) {
+        Report::of_magnet(&source::magnet(&args.source)?)
+    } else {
+        Report::of(&source::torrent(&args.source)?)
+    };
     if args.json { json::line(&report) } else { output::write(page::page(&report).as_bytes()) }?;
     Ok(Outcome::Done)
 }
@@ -65,7 +69,20 @@ impl Report {
             comment: metainfo.comment.clone(),
             created_by: metainfo.created_by.clone(),
             creation_date: metainfo.creation_date,
-            magnet: String::new(),
+            magnet: metainfo.to_magnet().to_string(),
+        }
+    }
+
+    /// A link says little: the rest comes from peers.
+    fn of_magnet(magnet: &Magnet) -> Self {
+        Self {
+            name: magnet.name.clone(),
+            info_hash: v1_hex(&magnet.info_hash),
+            info_hash_v2: v2_hex(&magnet.info_hash),
+            trackers: magnet.trackers.iter().map(|url| vec![url.clone()]).collect(),
+            web_seeds: magnet.web_seeds.clone(),
+            magnet: magnet.to_string(),
+            ..Self::default()
         }
     }
 }

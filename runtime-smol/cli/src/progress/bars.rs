@@ -12,7 +12,7 @@ use super::Shown;
 use crate::units;
 
 /// From this many columns on there is room for every word.
-const WIDE: u16 = 100;
+const WIDE: u16 = 110;
 /// Below this there is room for the bar and a percentage.
 const NARROW: u16 = 60;
 
@@ -77,7 +77,7 @@ impl Bars {
             if restyle {
                 total.set_style(style(names, width));
             }
-            draw_total(total, statuses);
+            draw_total(total, statuses, width);
         }
     }
 
@@ -150,25 +150,23 @@ fn draw(bar: &ProgressBar, status: &TorrentStatus, width: Width) {
 
 /// The words behind a bar.
 fn message(status: &TorrentStatus, width: Width) -> String {
-    let (done, total) = (u64::from(status.pieces_done), u64::from(status.pieces_total));
+    let fraction =
+        |part: u32| format!("{}/{}", units::count(part.into()), units::count(status.pieces_total.into()));
     match status.state {
         TorrentState::Checking if width == Width::Narrow => String::from("checking"),
-        TorrentState::Checking => format!(
-            "checking what is there, {} of {} pieces",
-            units::count(u64::from(status.pieces_checked)),
-            units::count(total)
-        ),
+        TorrentState::Checking => format!("checking {}", fraction(status.pieces_checked)),
         TorrentState::Downloading => {
+            let pieces = fraction(status.pieces_done);
             let rate = units::rate(status.traffic.down_rate);
-            let missing = status.bytes_total.saturating_sub(status.bytes_done);
-            let left = units::time_left(missing, status.traffic.down_rate).map(units::span);
-            let left = left.unwrap_or_else(|| String::from("-"));
             let peers = units::counted(u64::from(status.peers), "peer");
-            let pieces = format!("{}/{}", units::count(done), units::count(total));
+            let missing = status.bytes_total.saturating_sub(status.bytes_done);
+            let left =
+                units::time_left(missing, status.traffic.down_rate).map(units::span).unwrap_or_default();
             match width {
-                Width::Narrow => format!("{rate:>10}"),
-                Width::Medium => format!("{pieces}  {rate:>10}  {peers}  {left:>7}"),
-                Width::Wide => format!("{pieces} pieces  {rate:>10}  {peers:>8}  {left:>7} left"),
+                Width::Narrow => rate,
+                Width::Medium => format!("{pieces}  {rate:>10}  {peers}  {left}"),
+                Width::Wide if left.is_empty() => format!("{pieces} pieces  {rate:>10}  {peers}"),
+                Width::Wide => format!("{pieces} pieces  {rate:>10}  {peers}  {left} left"),
             }
         }
         TorrentState::Seeding => String::from("done"),
@@ -178,24 +176,33 @@ fn message(status: &TorrentStatus, width: Width) -> String {
     }
 }
 
-fn draw_total(bar: &ProgressBar, statuses: &[Option<TorrentStatus>]) {
+fn draw_total(bar: &ProgressBar, statuses: &[Option<TorrentStatus>], width: Width) {
     let known = || statuses.iter().flatten();
     let total: u64 = known().map(|status| status.bytes_total).sum();
     let done: u64 = known().map(|status| status.bytes_done).sum();
     let rate = known().map(|status| status.traffic.down_rate).sum();
     bar.set_length(total.max(1));
     bar.set_position(done);
-    let left = units::time_left(total.saturating_sub(done), rate)
-        .map(|left| format!("  {} left", units::span(left)))
-        .unwrap_or_default();
-    bar.set_message(format!("{} of {}  {}{left}", units::size(done), units::size(total), units::rate(rate)));
+    let left = units::time_left(total.saturating_sub(done), rate).map(units::span).unwrap_or_default();
+    let (done, total, rate) = (units::size(done), units::size(total), units::rate(rate));
+    bar.set_message(match width {
+        Width::Narrow => rate,
+        Width::Medium => format!("{done}  {rate}  {left}"),
+        Width::Wide if left.is_empty() => format!("{done} of {total}  {rate}"),
+        Width::Wide => format!("{done} of {total}  {rate}  {left} left"),
+    });
 }
 
-/// Name, bar, percentage, words. `names` is the columns for names.
+/// Name, bar, percentage, words. `names` is the columns for names; the words have columns of their own, so
+/// that bars under each other have one length.
 fn style(names: usize, width: Width) -> ProgressStyle {
-    let bar = if width == Width::Wide { "bar:30" } else { "wide_bar:" };
+    let words = match width {
+        Width::Narrow => 10,
+        Width::Medium => 38,
+        Width::Wide => 56,
+    };
     ProgressStyle::with_template(&format!(
-        "  {{prefix:{names}!}} {{{bar}.cyan/black.bright}} {{percent:>3}}%  {{msg}}"
+        "  {{prefix:{names}!}} {{wide_bar:.cyan/black.bright}} {{percent:>3}}%  {{msg:{words}!}}"
     ))
     .expect("bars: the template is well formed")
     .progress_chars("━╸─")

@@ -3,6 +3,7 @@
 mod bars;
 mod json;
 mod lines;
+mod work;
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::printable::printable;
 use crate::units;
 use bars::Bars;
 use lines::Lines;
+pub(crate) use work::Work;
 
 /// What is told, and how.
 #[derive(Debug)]

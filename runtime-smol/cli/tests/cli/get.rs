@@ -1,0 +1,254 @@
+//! `get` end to end, from a seeder in this process.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pieceful_core::engine::{AddTorrent, Event};
+use pieceful_core::metainfo::Metainfo;
+use pieceful_std::{Options, Session, SessionEvent};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Ran, program, run, text};
+
+/// A torrent, a session that seeds it, and a place to download to.
+struct Seeded {
+    place: TempDir,
+    torrent: PathBuf,
+    session: Session,
+}
+
+const FILES: [(&str, usize); 3] = [("one.bin", 300_000), ("deeper/two.bin", 90_001), ("deeper/none", 0)];
+const BYTES: u64 = 390_001;
+
+impl Seeded {
+    fn new() -> Self {
+        Self::named("share")
+    }
+
+    fn named(name: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("data").join(name);
+        for (path, len) in FILES {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, (0..len).map(|at| (at * 131 % 253) as u8).collect::<Vec<u8>>()).unwrap();
+        }
+        let torrent = place.path().join("x.torrent");
+        run(["create", text(&folder), "-o", text(&torrent), "--piece-length", "32K"]).done();
+        let session = seed(fs::read(&torrent).unwrap(), &place.path().join("data"));
+        Self { place, torrent, session }
+    }
+
+    fn address(&self) -> String {
+        self.session.listening()[0].to_string()
+    }
+
+    fn out(&self) -> PathBuf {
+        self.place.path().join("out")
+    }
+
+    /// Runs `get` with this torrent, its seeder and these options.
+    fn get(&self, options: &[&str]) -> Ran {
+        let (out, address) = (self.out(), self.address());
+        let usual = ["get", text(&self.torrent), "-o", text(&out), "--peer", &address];
+        run(usual.iter().chain(options))
+    }
+
+    #[track_caller]
+    fn assert_downloaded(&self, name: &str) {
+        for (path, _) in FILES {
+            let read = |root: PathBuf| fs::read(root.join(name).join(path)).unwrap();
+            assert!(read(self.place.path().join("data")) == read(self.out()), "{path} differs");
+        }
+    }
+}
+
+fn seed(torrent: Vec<u8>, folder: &Path) -> Session {
+    let listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    let session = Session::start(Options { listen, ..Options::default() }).unwrap();
+    let mut events = session.events();
+    let metainfo = Arc::new(Metainfo::parse(torrent).unwrap());
+    session.add(AddTorrent::new(metainfo), folder).unwrap();
+    while let Some(event) = events.next_timeout(Duration::from_secs(30)) {
+        match event {
+            SessionEvent::Event(Event::Finished { .. }) => return session,
+            SessionEvent::Event(Event::Failed { error, .. }) => panic!("the seeder failed: {error}"),
+            _ => {}
+        }
+    }
+    panic!("the seeder is not ready");
+}
+
+/// The JSON events of a run, by name.
+fn events(ran: &Ran) -> Vec<(String, Value)> {
+    let event = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        (String::from(value["event"].as_str().unwrap()), value)
+    };
+    ran.stdout.lines().map(event).collect()
+}
+
+#[test]
+fn a_download_tells_what_it_does_and_leaves_every_file_right() {
+    let seeded = Seeded::new();
+    let ran = seeded.get(&["--json"]).done();
+    seeded.assert_downloaded("share");
+    let events = events(&ran);
+    let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
+    let listening = names.iter().take_while(|name| **name == "listening").count();
+    assert!(listening >= 1, "{names:?}");
+    assert_eq!(names[listening], "progress", "{names:?}");
+    assert_eq!(names[names.len() - 2..], ["progress", "finished"]);
+    let (_, first) = &events[listening];
+    assert_eq!((&first["bytes_done"], &first["bytes_total"]), (&Value::from(0), &Value::from(BYTES)));
+    let (_, last) = &events[events.len() - 2];
+    assert_eq!(last["bytes_done"], BYTES);
+    for field in ["torrent", "bytes_done", "bytes_total", "down_rate", "up_rate", "peers"] {
+        assert!(!last[field].is_null(), "{field}");
+    }
+    assert_eq!(last["torrent"].as_str().unwrap().len(), 40);
+    assert_eq!(events.last().unwrap().1["torrent"], last["torrent"]);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn the_same_command_again_finds_everything_there() {
+    let seeded = Seeded::new();
+    seeded.get(&["--quiet"]).done();
+    let again = run(["get", text(&seeded.torrent), "-o", text(&seeded.out()), "--json"]).done();
+    let events = events(&again);
+    let (_, first) = events.iter().find(|(name, _)| name == "progress").unwrap();
+    assert_eq!(first["bytes_done"], BYTES);
+    assert_eq!(events.last().unwrap().0, "finished");
+}
+
+#[test]
+fn a_half_finished_download_goes_on_where_it_was() {
+    let seeded = Seeded::new();
+    let there = seeded.out().join("share");
+    fs::create_dir_all(&there).unwrap();
+    fs::copy(seeded.place.path().join("data/share/one.bin"), there.join("one.bin")).unwrap();
+    let ran = seeded.get(&["--json"]).done();
+    let events = events(&ran);
+    let (_, first) = events.iter().find(|(name, _)| name == "progress").unwrap();
+    assert!(first["bytes_done"].as_u64().unwrap() > 250_000, "{first}");
+    seeded.assert_downloaded("share");
+}
+
+#[test]
+fn quiet_prints_nothing_and_plain_output_is_for_people() {
+    let seeded = Seeded::new();
+    let quiet = seeded.get(&["--quiet"]).done();
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+    fs::remove_dir_all(seeded.out()).unwrap();
+    let plain = seeded.get(&["--sequential", "--allocation", "full", "--max-peers", "3"]).done();
+    assert!(plain.stderr.contains("share: 381 KiB in "), "{plain:?}");
+    assert!(!plain.stderr.contains('\u{1b}'), "{plain:?}");
+    seeded.assert_downloaded("share");
+}
+
+#[test]
+fn a_file_with_other_data_is_left_alone_unless_told_otherwise() {
+    let seeded = Seeded::new();
+    let theirs = seeded.out().join("share/one.bin");
+    fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+    fs::write(&theirs, "something else entirely").unwrap();
+    let refused = seeded.get(&[]);
+    assert!(refused.failed().contains("use --overwrite to replace it"), "{refused:?}");
+    assert!(refused.failed().contains("share/one.bin"), "{refused:?}");
+    assert_eq!(fs::read(&theirs).unwrap(), b"something else entirely");
+    seeded.get(&["--overwrite", "--quiet"]).done();
+    seeded.assert_downloaded("share");
+}
+
+#[test]
+fn one_torrent_that_fails_does_not_stop_the_others() {
+    let (good, bad) = (Seeded::named("good"), Seeded::named("bad"));
+    let out = good.out();
+    fs::create_dir_all(out.join("bad")).unwrap();
+    fs::write(out.join("bad/one.bin"), "other").unwrap();
+    let (one, two) = (good.address(), bad.address());
+    let (good_torrent, bad_torrent) = (text(&good.torrent), text(&bad.torrent));
+    let ran = run([
+        "get",
+        bad_torrent,
+        good_torrent,
+        good_torrent,
+        "-o",
+        text(&out),
+        "--peer",
+        &one,
+        "--peer",
+        &two,
+        "--json",
+    ]);
+    assert!(ran.failed().contains("1 of 2 torrents failed"), "{ran:?}");
+    good.assert_downloaded("good");
+    let errors: Vec<_> = events(&ran).into_iter().filter(|(name, _)| name == "error").collect();
+    assert!(errors[0].1["message"].as_str().unwrap().contains("bad"), "{errors:?}");
+}
+
+#[test]
+fn an_address_in_use_is_named_with_a_way_out() {
+    let seeded = Seeded::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ran = seeded.get(&["--listen", &taken.local_addr().unwrap().to_string()]);
+    assert!(ran.failed().contains("--listen"), "{ran:?}");
+}
+
+/// A `get` that has nobody to download from, after its first progress event.
+fn waiting(seeded: &Seeded, tracker: &TcpListener) -> Child {
+    let url = format!("http://{}/announce", tracker.local_addr().unwrap());
+    let out = seeded.out();
+    let mut child = program(["get", text(&seeded.torrent), "-o", text(&out), "--tracker", &url, "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    while !lines.next().unwrap().unwrap().contains("progress") {}
+    child
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn ctrl_c_stops_in_good_order_even_when_a_tracker_does_not_answer() {
+    let seeded = Seeded::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    for way in [Signal::INT, Signal::TERM] {
+        let mut child = waiting(&seeded, &silent);
+        let started = Instant::now();
+        signal(&child, way);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let seeded = Seeded::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = waiting(&seeded, &silent);
+    signal(&child, Signal::INT);
+    // Two signals that arrive together are one, so the second is sent until it counts.
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        signal(&child, Signal::INT);
+        std::thread::yield_now();
+    };
+    assert_eq!(status.code(), Some(130));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}

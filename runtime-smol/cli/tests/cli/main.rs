@@ -1,0 +1,67 @@
+//! The program as a user or a script meets it: what is typed, what is printed, how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod get;
+mod torrents;
+mod usage;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// How a run of the program ended.
+#[derive(Debug)]
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// The program, to be run away from the user's own state.
+fn program(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pieceful"));
+    command.args(args).stdin(Stdio::null());
+    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"));
+    command
+}
+
+/// Runs the program to its end.
+fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+    let output = program(args).output().expect("the program can be started");
+    Ran {
+        status: output.status.code().expect("the program ends by itself"),
+        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}
+
+impl Ran {
+    /// Checks that it is done, without a word of trouble.
+    #[track_caller]
+    fn done(self) -> Self {
+        assert_eq!(self.status, 0, "{self:?}");
+        self
+    }
+
+    /// Checks that it failed, and gives the sentence that says why and what to do.
+    #[track_caller]
+    fn failed(&self) -> &str {
+        assert_eq!(self.status, 1, "{self:?}");
+        let last = self.stderr.lines().last().unwrap_or_default();
+        last.strip_prefix("error: ").unwrap_or_else(|| panic!("the last line is no error: {self:?}"))
+    }
+
+    /// The one object on stdout.
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A path as an argument.
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
