@@ -63,9 +63,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("verify: {}, complete: {}", watch.stop(total), verified.complete);
     }
     if files > 1 {
-        fs::remove_dir_all(data)?
+        fs::remove_dir_all(data)?;
     } else {
-        fs::remove_file(data)?
+        fs::remove_file(data)?;
     }
     Ok(())
 }

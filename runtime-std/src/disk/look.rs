@@ -1,7 +1,7 @@
 //! Whole torrents: what is there already, making files ready, making them durable.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use pieceful_core::disk::{Allocation, DiskError, Existing};
 use rustix::fs::{FallocateFlags, SeekFrom};
@@ -55,41 +55,58 @@ fn prepare_file(files: &TorrentFiles, file: u32, allocation: Allocation) -> Resu
     Ok(())
 }
 
+/// Files synced one by one; more are synced with all of their file system. Each sync by itself waits for the
+/// disk, which makes thousands of small files a matter of minutes.
+const SYNCED_SINGLY_MAX: usize = 16;
+
 /// Makes every file written since the last time durable, and the names of those files.
 ///
 /// When it fails, all of them count as still to be synced.
 pub(super) fn sync(files: &TorrentFiles) -> Result<(), DiskError> {
-    let mut parents = BTreeSet::new();
-    let mut synced = Vec::new();
-    let result = (0..files.layout.files().len() as u32)
-        .filter(|&file| files.take_written(file))
-        .try_for_each(|file| {
-            synced.push(file);
-            sync_file(files, file, &mut parents)
-        });
-    let result = result.and_then(|()| {
-        parents.iter().try_for_each(|parent| {
-            let named = files.folder.sync_names(parent);
-            named.map_err(|errno| error::at(errno, None, parent))
-        })
-    });
+    let all = 0..files.layout.files().len() as u32;
+    let written: Vec<u32> = all.filter(|&file| files.take_written(file)).collect();
+    let result = if written.len() > SYNCED_SINGLY_MAX {
+        sync_systems(files, &written)
+    } else {
+        sync_singly(files, &written)
+    };
     if result.is_err() {
-        synced.iter().for_each(|&file| files.mark_written(file));
+        written.iter().for_each(|&file| files.mark_written(file));
     }
     result
 }
 
-fn sync_file(files: &TorrentFiles, file: u32, parents: &mut BTreeSet<PathBuf>) -> Result<(), DiskError> {
-    let Some(path) = files.path(file) else { return Ok(()) };
-    let (fd, _) = files.open(file, path, Access::Read).map_err(|error| error.of(files, file))?;
-    retrying(|| rustix::fs::fsync(&fd)).map_err(|errno| files.failed(errno, file))?;
-    // The folders between it and the download folder may be new as well.
-    for folder in Path::new(path.as_str()).ancestors().skip(1) {
-        if !parents.insert(folder.to_path_buf()) {
-            break;
+fn sync_singly(files: &TorrentFiles, written: &[u32]) -> Result<(), DiskError> {
+    let mut parents = BTreeSet::new();
+    for &file in written {
+        let Some(path) = files.path(file) else { continue };
+        let (fd, _) = files.open(file, path, Access::Read).map_err(|error| error.of(files, file))?;
+        retrying(|| rustix::fs::fsync(&fd)).map_err(|errno| files.failed(errno, file))?;
+        // The folders between it and the download folder may be new as well.
+        for folder in Path::new(path.as_str()).ancestors().skip(1) {
+            if !parents.insert(folder) {
+                break;
+            }
         }
     }
-    Ok(())
+    parents.into_iter().try_for_each(|parent| {
+        let named = files.folder.sync_names(parent);
+        named.map_err(|errno| error::at(errno, None, parent))
+    })
+}
+
+fn sync_systems(files: &TorrentFiles, written: &[u32]) -> Result<(), DiskError> {
+    let mut systems = BTreeMap::new();
+    for &file in written {
+        // Opened each, because a file that somebody has removed is not durable.
+        let Some(path) = files.path(file) else { continue };
+        let (fd, _) = files.open(file, path, Access::Read).map_err(|error| error.of(files, file))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| files.failed(errno, file))?;
+        systems.entry(stat.st_dev).or_insert((fd, file));
+    }
+    systems.into_values().try_for_each(|(fd, file)| {
+        retrying(|| rustix::fs::syncfs(&fd)).map_err(|errno| files.failed(errno, file))
+    })
 }
 
 fn retrying<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {

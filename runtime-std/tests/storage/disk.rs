@@ -148,6 +148,7 @@ fn only_so_many_files_are_open_at_once() {
     for answer in rig.act_all(writes) {
         answer.unwrap();
     }
+    assert_eq!(rig.act(DiskAction::Sync), Ok(DiskDone::Synced));
     let ours = fs::read_dir("/proc/self/fd").unwrap().filter(|entry| {
         let target = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
         target.is_some_and(|target| target.starts_with(rig.path()))
@@ -157,5 +158,21 @@ fn only_so_many_files_are_open_at_once() {
     assert!(open <= 128 + 2 + 1, "{open} files open");
     for piece in 0..300 {
         assert_eq!(rig.on_disk(&format!("many/{piece}")), data);
+    }
+}
+
+#[test]
+fn a_written_file_that_somebody_removed_is_not_durable() {
+    for count in [2, 40] {
+        let files = (0..count).map(|number| file(&format!("{number}"), 16_384));
+        let mut rig = Rig::opened(2, layout(16_384, files));
+        for piece in 0..count {
+            rig.write(block(piece, 0, 16_384), &[1; 16_384]).unwrap();
+        }
+        fs::remove_file(rig.path().join("1")).unwrap();
+        let error = rig.act(DiskAction::Sync).unwrap_err();
+        assert_eq!((error.kind, error.file), (DiskErrorKind::Missing, Some(1)));
+        rig.write(block(0, 0, 16_384), &[2; 16_384]).unwrap();
+        assert_eq!(rig.act(DiskAction::Sync).unwrap_err().kind, DiskErrorKind::Missing, "not forgotten");
     }
 }

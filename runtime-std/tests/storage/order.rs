@@ -167,7 +167,7 @@ fn a_worker_that_panics_answers_for_what_it_had_in_hand_and_goes_on() {
         part(114_688),
         hash(1),
     ]);
-    assert!(answers.iter().any(|answer| answer.is_err()));
+    assert!(answers.iter().any(Result::is_err));
     let mut again: Vec<_> = (0..8).map(|at| part(at * 16_384)).collect();
     again.extend([hash(0), hash(1)]);
     let answers = rig.act_all(again);
