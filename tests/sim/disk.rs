@@ -45,6 +45,8 @@ impl Default for DiskProfile {
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) profile: DiskProfile,
+    /// Whether any read gave wrong bytes.
+    pub(crate) ever_flipped: bool,
     files: BTreeMap<String, File>,
     open: BTreeMap<TorrentId, Open>,
     /// What the bytes of a file will be when all goes well, so that many nodes can share them in memory.
@@ -261,10 +263,11 @@ impl Disk {
         self.truths.get(path).cloned().unwrap_or_default()
     }
 
-    fn perhaps_flip(&self, read: Bytes, rng: &mut Rng) -> Bytes {
+    fn perhaps_flip(&mut self, read: Bytes, rng: &mut Rng) -> Bytes {
         if read.is_empty() || rng.below(1000) >= self.profile.flips {
             return read;
         }
+        self.ever_flipped = true;
         let mut wrong = read.to_vec();
         let place = rng.below(wrong.len() as u32) as usize;
         wrong[place] ^= 1 << rng.below(8);

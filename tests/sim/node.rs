@@ -103,6 +103,11 @@ impl Node {
         SocketAddr::new(self.address.ip(), 40_000 + (conn % 20_000) as u16)
     }
 
+    /// Whether it never sends a wrong byte: an engine whose disk gives back what was written.
+    pub(crate) fn is_honest(&self) -> bool {
+        self.engine().is_some_and(|engine| !engine.disk.ever_flipped)
+    }
+
     pub(crate) fn engine(&self) -> Option<&EngineNode> {
         match &self.kind {
             Kind::Engine(node) => Some(node),

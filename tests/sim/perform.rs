@@ -226,6 +226,10 @@ impl World {
             }
             _ => None,
         };
+        let blamed = match &event {
+            Event::PeerBanned { peer, .. } => Some(peer.ip()),
+            _ => None,
+        };
         let all = match (&event, &data) {
             (Event::Finished { .. }, _) => true,
             (Event::Checked { pieces, .. }, Some(data)) => *pieces == data.pieces(),
@@ -235,6 +239,12 @@ impl World {
         let first = data.is_some_and(|data| std::sync::Arc::ptr_eq(&data, &owner.torrents[0].1));
         owner.complete |= all && first;
         owner.events.push((now, event));
+        if let Some(ip) = blamed
+            && self.nodes.iter().any(|node| node.address.ip() == ip && node.is_honest())
+        {
+            let (name, blamed) = (self.nodes[node].name.clone(), self.called(ip));
+            self.fail(&format!("{name} bans {blamed}, which is honest"));
+        }
         if let Some(piece) = missing {
             let name = self.nodes[node].name.clone();
             self.fail(&format!("{name} says it has finished, but piece {piece} on its disk is wrong"));

@@ -42,17 +42,19 @@ fn two_halves_make_a_whole() {
 }
 
 #[test]
-fn upload_equals_download_over_the_swarm_and_nothing_is_wasted() {
-    let mut world = World::new(5).seed("alice").leecher("bob").leecher("carol");
+fn what_is_sent_is_received_and_little_of_it_twice() {
+    let data = Data::single(5, 16 << 20, 256 << 10);
+    let mut world = World::new(5).data(data).seed("alice").leecher("bob").leecher("carol");
     world.run_until(|w| w.complete("bob") && w.complete("carol"), MINUTES);
     world.run_for(Duration::from_secs(5));
     let traffic = ["alice", "bob", "carol"].map(|name| world.status(name).traffic);
     let up: u64 = traffic.iter().map(|traffic| traffic.payload_up).sum();
     let down: u64 = traffic.iter().map(|traffic| traffic.payload_down).sum();
     let wasted: u64 = traffic.iter().map(|traffic| traffic.wasted).sum();
-    assert_eq!(up, down);
+    // What was under way when a connection was closed reaches nobody.
+    assert!(up >= down && up - down < down / 50, "{up} sent, {down} received");
     assert_eq!(down - wasted, 2 * world.torrent().contents.len() as u64);
-    assert!(wasted < down / 50, "{wasted} of {down} bytes were sent twice");
+    assert!(wasted < down / 12, "{wasted} of {down} bytes came twice");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_dead_tracker_does_not_keep_the_live_one_waiting() {
         Manner::Slow(Duration::from_secs(600)),
         Manner::Refuses("not today"),
         Manner::Says(500, b"oh"),
-        Manner::Says(200, b"d5:peers5:abcdee"),
+        Manner::Says(404, b"d5:peers0:e"),
         Manner::Says(200, b"\x00\x01 not bencode"),
     ] {
         let mut world = strangers(53, &["http://dead.sim", "http://tracker.sim"]);

@@ -94,6 +94,7 @@ pub enum Event {
         /// Which torrent.
         torrent: TorrentId,
     },
-    /// The engine has shut down: nothing is outstanding, nothing more will come.
+    /// The engine has shut down: connections and files are closed, nothing more will come. HTTP requests and
+    /// name look-ups that hang are not waited for; their answers are of no use any more.
     Stopped,
 }

@@ -227,6 +227,8 @@ enum Stage {
     Active,
     /// Nothing more happens until the owner says so.
     Failed,
+    /// The owner has said so; the disk has not answered everything from before the failure.
+    Reopening,
     /// Saying good-bye.
     Leaving { closing: bool, closed: bool },
 }
@@ -359,16 +361,25 @@ impl Torrent {
         let was_paused = core::mem::replace(&mut self.paused, false);
         match self.stage {
             Stage::Failed => {
-                let layout = &self.layout;
-                self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
-                self.picker.set_order(self.order);
-                self.left = layout.stored();
-                self.stage = Stage::Opening;
-                self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
+                self.stage = Stage::Reopening;
+                self.reopen(turn);
             }
             Stage::Active if was_paused => self.start_announcing(turn),
             _ => {}
         }
+    }
+
+    /// Looks at the files anew, once nothing from before the failure can come in between.
+    fn reopen(&mut self, turn: &mut Turn<'_>) {
+        if self.disk_pending > 0 {
+            return;
+        }
+        let layout = &self.layout;
+        self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
+        self.picker.set_order(self.order);
+        self.left = layout.stored();
+        self.stage = Stage::Opening;
+        self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
     }
 
     /// Leaves: closes peers, tells trackers, closes files; ends with [`Action::Left`].
@@ -395,7 +406,7 @@ impl Torrent {
     }
 
     fn fail(&mut self, error: TorrentError, turn: &mut Turn<'_>) {
-        if matches!(self.stage, Stage::Failed | Stage::Leaving { .. }) {
+        if matches!(self.stage, Stage::Failed | Stage::Reopening | Stage::Leaving { .. }) {
             return;
         }
         self.stage = Stage::Failed;
@@ -444,10 +455,15 @@ impl Torrent {
             Task::Serve(_, block) => turn.budget.end_read(block.len),
             _ => {}
         }
-        if let Stage::Leaving { closed, .. } = &mut self.stage {
-            *closed |= task == Task::Close;
-            self.leave_on(turn);
-            return;
+        match &mut self.stage {
+            Stage::Leaving { closed, .. } => {
+                *closed |= task == Task::Close;
+                return self.leave_on(turn);
+            }
+            // A piece whose write failed has a wrong hash, and no peer is to blame for it.
+            Stage::Failed => return,
+            Stage::Reopening => return self.reopen(turn),
+            Stage::Opening | Stage::Checking(_) | Stage::Preparing | Stage::Active => {}
         }
         match (task, result) {
             (Task::Open, Ok(DiskDone::Opened(existing))) => self.opened(existing, turn),

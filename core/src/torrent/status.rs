@@ -19,7 +19,7 @@ impl Torrent {
             pieces_done: self.picker.have().count(),
             pieces_total: self.layout.pieces(),
             pieces_checked: match &self.stage {
-                Stage::Opening => 0,
+                Stage::Opening | Stage::Reopening => 0,
                 Stage::Checking(check) => check.looked_at,
                 _ => self.layout.pieces(),
             },
@@ -44,7 +44,9 @@ impl Torrent {
             Stage::Failed => TorrentState::Failed,
             Stage::Leaving { .. } => TorrentState::Leaving,
             _ if self.paused => TorrentState::Paused,
-            Stage::Opening | Stage::Checking(_) | Stage::Preparing => TorrentState::Checking,
+            Stage::Reopening | Stage::Opening | Stage::Checking(_) | Stage::Preparing => {
+                TorrentState::Checking
+            }
             Stage::Active if self.picker.is_complete() => TorrentState::Seeding,
             Stage::Active => TorrentState::Downloading,
         }
