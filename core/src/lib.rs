@@ -2,6 +2,9 @@
 //!
 //! The crate owns no socket, file, clock, thread or source of randomness. What an [`Engine`](engine::Engine)
 //! does is a function of its configuration, its seed and the calls made to it.
+//!
+//! Read on in [`driving`] (the contract, with a complete driver), [`layers`] (each usable alone), [`timing`] (time,
+//! randomness, determinism) and [`backpressure`] (what bounds memory).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,3 +30,15 @@ pub mod time;
 pub mod torrent;
 pub mod tracker;
 pub mod wire;
+
+#[doc = include_str!("../docs/driving.md")]
+pub mod driving {}
+
+#[doc = include_str!("../docs/layers.md")]
+pub mod layers {}
+
+#[doc = include_str!("../docs/time.md")]
+pub mod timing {}
+
+#[doc = include_str!("../docs/backpressure.md")]
+pub mod backpressure {}
