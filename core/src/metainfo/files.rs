@@ -5,9 +5,8 @@
 //!
 //! 1. `/`, `\` and the characters that change the direction of text are left out. Control characters, line and
 //!    paragraph separators and each run of bytes that is not UTF-8 become `_`.
-//! 2. `.`, `..` and what step 1 left nothing of are dropped, so `../../etc/passwd` is `etc/passwd`. An empty
-//!    component, and any other of nothing but dots and spaces, becomes `_`. So does a path all of whose
-//!    components were dropped.
+//! 2. `.`, `..`, any other component of nothing but dots and spaces, and one that is empty or of which step 1
+//!    left nothing, becomes `_`, so `../../etc/passwd` is `_/_/etc/passwd`.
 //! 3. A name that is a device on Windows (`CON`, `COM1`, `aux.c`) gets `_` in front.
 //! 4. A component longer than [`COMPONENT_LEN_MAX`] bytes is cut before its extension.
 //!
@@ -43,7 +42,7 @@ pub const COLLISIONS_MAX: u32 = 500;
 /// use pieceful_core::metainfo::SafePath;
 ///
 /// let path = SafePath::mapped([&b"music"[..], b"..", b"R.E.M.", b"it/s\x07\xff.flac"]);
-/// assert_eq!(path.to_string(), "music/R.E.M./its__.flac");
+/// assert_eq!(path.to_string(), "music/_/R.E.M./its__.flac");
 /// assert_eq!(path.file_name(), "its__.flac");
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +54,7 @@ impl SafePath {
         let mut path = PathBuilder::default();
         for name in components {
             let name = name.as_ref();
-            if component(name.as_bytes()).is_none_or(|mapped| mapped != name) {
+            if component(name.as_bytes()) != name {
                 return None;
             }
             path.push(name.as_bytes());
@@ -155,24 +154,16 @@ impl PathBuilder {
         self.depth = 1;
     }
 
-    /// Adds what `raw` is mapped to; says whether anything was.
-    pub(super) fn push(&mut self, raw: &[u8]) -> bool {
-        let before = self.text.len();
+    /// Adds what `raw` is mapped to.
+    pub(super) fn push(&mut self, raw: &[u8]) {
         if self.depth > 0 {
             self.text.push('/');
         }
-        let start = self.text.len();
+        self.depth += 1;
         match as_is(raw) {
             Some(plain) => self.text.push_str(plain),
             None => push_mapped(&mut self.text, raw),
         }
-        let kept = self.text.len() > start;
-        if kept {
-            self.depth += 1;
-        } else {
-            self.text.truncate(before);
-        }
-        kept
     }
 
     /// Components so far.
@@ -186,10 +177,11 @@ impl PathBuilder {
     }
 }
 
-/// The safe component that `raw` is mapped to; `None` when it is dropped.
-pub(super) fn component(raw: &[u8]) -> Option<String> {
+/// The safe component that `raw` is mapped to.
+pub(super) fn component(raw: &[u8]) -> String {
     let mut path = PathBuilder::default();
-    path.push(raw).then_some(path.text)
+    path.push(raw);
+    path.text
 }
 
 /// `raw` itself where it is seen at once that nothing has to be done: most names.
@@ -206,10 +198,6 @@ fn as_is(raw: &[u8]) -> Option<&str> {
 }
 
 fn push_mapped(text: &mut String, raw: &[u8]) {
-    if raw.is_empty() {
-        text.push('_');
-        return;
-    }
     let start = text.len();
     for chunk in raw.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -225,9 +213,7 @@ fn push_mapped(text: &mut String, raw: &[u8]) {
         }
     }
     let name = text.get(start..).unwrap_or_default();
-    if matches!(name, "" | "." | "..") {
-        text.truncate(start);
-    } else if name.bytes().all(|b| matches!(b, b'.' | b' ')) {
+    if name.bytes().all(|b| matches!(b, b'.' | b' ')) {
         text.truncate(start);
         text.push('_');
     } else if is_device(name) {
@@ -429,16 +415,16 @@ mod tests {
 
     #[test]
     fn nothing_leads_out_of_the_folder() {
-        assert_eq!(path(&["..", "..", "etc", "passwd"]), "etc/passwd");
-        assert_eq!(path(&["a", ".", "b"]), "a/b");
+        assert_eq!(path(&["..", "..", "etc", "passwd"]), "_/_/etc/passwd");
+        assert_eq!(path(&["a", ".", "b"]), "a/_/b");
         assert_eq!(path(&["../../etc/passwd"]), "....etcpasswd");
         assert_eq!(path(&["/etc/passwd"]), "etcpasswd");
         assert_eq!(path(&["..\\..\\x"]), "....x");
         assert_eq!(path(&["/.."]), "_");
-        assert_eq!(path(&[".", ".."]), "_");
+        assert_eq!(path(&[".", ".."]), "_/_");
         assert_eq!(path(&["", "x", ""]), "_/x/_");
         assert_eq!(path(&[]), "_");
-        assert_eq!(path(&["\u{202e}..", "a"]), "a");
+        assert_eq!(path(&["\u{202e}..", "a"]), "_/a");
         assert_eq!(path(&["NewSuperHeroMovie.../../../"]), "NewSuperHeroMovie.......");
     }
 

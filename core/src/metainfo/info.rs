@@ -93,8 +93,11 @@ impl Info {
             true => InfoHash::hybrid(sha1::Sha1::digest(&raw).into(), sha2::Sha256::digest(&raw).into()),
             false => InfoHash::from_v1(sha1::Sha1::digest(&raw).into()),
         };
-        let name = keys.name()?;
-        let name = files::component(name).unwrap_or_else(|| info_hash.to_hex());
+        let raw_name = keys.name()?;
+        let name = match files::component(raw_name) {
+            name if name == "_" && raw_name != b"_" => info_hash.to_hex(), // it is as good as none
+            name => name,
+        };
         let mut files = match keys.files {
             Some(list) => read_files(list, &name)?,
             None => Vec::from([keys.only_file(&name)?]),
@@ -281,12 +284,8 @@ const BITCOMET_PADDING: &[u8] = b"_____padding_file_";
 
 /// Puts the path that `parts` make below the torrent's name; `None` when they are not all strings.
 fn push_path(path: &mut PathBuilder, parts: Value<'_>) -> Option<()> {
-    let root = path.depth();
     for part in parts.items() {
         path.push(part.as_bytes()?);
-    }
-    if path.depth() == root {
-        path.push(b"_");
     }
     Some(())
 }

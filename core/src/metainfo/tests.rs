@@ -126,7 +126,7 @@ fn utf8_variants_come_first_when_they_are_what_they_say() {
 
 #[test]
 fn a_name_of_which_nothing_is_left_becomes_the_info_hash() {
-    for name in [&b".."[..], b".", b"/"] {
+    for name in [&b".."[..], b".", b"/", b"", b". .", b"\x07"] {
         let info = parse(single(|info| info.bytes(b"name", name))).info;
         assert_eq!(info.name, info.info_hash.to_hex());
         assert_eq!(info.files[0].path.as_str(), info.name);
@@ -298,13 +298,13 @@ fn e8_no_path_leads_out_of_the_folder() {
         file(list, 1, &[b".."]);
     });
     let want = [
-        "t/etc/passwd",
+        "t/_/_/etc/passwd",
         "t/....etcshadow",
         "t/absolute",
         "t/c:windowsx",
         "t/_/empty",
         "t/nul_byte",
-        "t/_.1", // its `_` is the folder of `_/empty`
+        "t/_.1", // `_` is the folder of others
     ];
     assert_eq!(paths(bytes), want);
 }
