@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Create) -> Result<Outcome, Failure> {
     if !args.overwrite && args.output.symlink_metadata().is_ok() {
         return Err(in_the_way(&args.output));
     }
-    let created = make(&args.path, wishes(args))?;
+    let created = make(&args.path, wishes(args), &|| true)?;
     write(&args.output, &created.torrent, args.overwrite)?;
     for skipped in &created.skipped {
         let path = skipped.path.display().to_string();
@@ -46,13 +46,17 @@ fn wishes(args: &Create) -> NewTorrent {
     }
 }
 
-/// Makes a torrent of what lies at `path`, with a bar.
-pub(crate) fn make(path: &Path, wishes: NewTorrent) -> Result<Created, Failure> {
+/// Makes a torrent of what lies at `path`, with a bar; fails when `go_on` says so.
+pub(crate) fn make(
+    path: &Path,
+    wishes: NewTorrent,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<Created, Failure> {
     let bar = Work::new("hashing", 0, false);
     let hashed = |at: pieceful_std::create::Progress| {
         bar.of(at.bytes_total);
         bar.at(at.bytes_done);
-        true
+        go_on()
     };
     pieceful_std::create::create(path, wishes, workers(), &hashed).map_err(|error| why_not(&error, path))
 }

@@ -1,8 +1,8 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, the second stops at once.
+//! Ctrl-C, SIGTERM and a terminal that goes away: the first asks to stop, the second stops at once.
 
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use smol::channel::{Receiver, bounded};
 
@@ -13,7 +13,7 @@ pub(crate) type Interrupt = Receiver<()>;
 
 /// Listens from now on.
 pub(crate) fn interrupt() -> Result<Interrupt, Failure> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::new(format!("cannot listen for Ctrl-C: {error}")))?;
     let (say, heard) = bounded(1);
     thread::Builder::new()

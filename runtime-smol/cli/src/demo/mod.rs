@@ -37,6 +37,9 @@ pub(crate) fn run(args: &Demo) -> Result<Outcome, Failure> {
         tempfile::Builder::new().prefix("pieceful-demo-").tempdir().map_err(|error| no_room(&error))?;
     let mut progress = Progress::new(Wish::ForPeople);
     let ended = swarm(args, place.path(), &mut progress, &interrupt);
+    if let Ok(Outcome::Interrupted) = ended {
+        progress.stopping("stopping: removing what was made");
+    }
     progress.close();
     let removed = place.close();
     let outcome = ended?;
@@ -59,8 +62,11 @@ fn swarm(
     })?;
     let size = u64::from(args.size) << 20;
     progress.note(&format!("making {} of data and its torrent", units::size(size)));
-    data::generate(&source, size, |_| {}).map_err(|error| no_room(&error))?;
-    let metainfo = Arc::new(torrent_of(&source, &tracker)?);
+    if !data::generate(&source, size, || interrupt.is_empty()).map_err(|error| no_room(&error))? {
+        return Ok(Outcome::Interrupted);
+    }
+    let Some(metainfo) = torrent_of(&source, &tracker, interrupt)? else { return Ok(Outcome::Interrupted) };
+    let metainfo = Arc::new(metainfo);
 
     let seeders =
         [Node::start(Driver::Std, &metainfo, &source)?, Node::start(Driver::Smol, &metainfo, &source)?];
@@ -79,6 +85,8 @@ fn swarm(
         return Ok(Outcome::Interrupted);
     }
     let (took, cpu) = (started.elapsed(), cpu_time().saturating_sub(cpu));
+    progress.close();
+    progress.note("comparing every file with its source");
 
     for node in leechers.iter().chain(&seeders) {
         node.stop();
@@ -99,7 +107,6 @@ fn swarm(
     let moved = 2 * metainfo.info.total_length;
     let rate = (moved as f64 / took.as_secs_f64().max(0.001)) as u64;
     let gib = moved as f64 / f64::from(1 << 30);
-    progress.close();
     crate::output::line(&format!(
         "every file is right: {} to two leechers in {}, {}; {:.2}s of CPU per GiB for all four together",
         units::size(moved),
@@ -119,7 +126,7 @@ fn ready(seeders: &[Node], tracker: &Tracker, interrupt: &Interrupt) -> Result<b
         if seeding && tracker.peers() >= seeders.len() {
             return Ok(true);
         }
-        if interrupt.try_recv().is_ok() {
+        if !interrupt.is_empty() {
             return Ok(false);
         }
         if started.elapsed() > SEEDERS_READY_TIME {
@@ -152,7 +159,7 @@ fn downloaded(leechers: &[Node], progress: &mut Progress, interrupt: &Interrupt)
         if done.iter().all(|&done| done) {
             return Ok(true);
         }
-        if interrupt.try_recv().is_ok() {
+        if !interrupt.is_empty() {
             return Ok(false);
         }
         if shown.elapsed() >= progress.interval() {
@@ -163,10 +170,14 @@ fn downloaded(leechers: &[Node], progress: &mut Progress, interrupt: &Interrupt)
     }
 }
 
-fn torrent_of(source: &Path, tracker: &Tracker) -> Result<Metainfo, Failure> {
+/// The torrent of the data; `None` when interrupted.
+fn torrent_of(source: &Path, tracker: &Tracker, interrupt: &Interrupt) -> Result<Option<Metainfo>, Failure> {
     let wishes = NewTorrent { trackers: vec![vec![tracker.url()]], ..NewTorrent::default() };
-    let created = create::make(&source.join(data::NAME), wishes)?;
-    Metainfo::parse(created.torrent).map_err(|error| {
+    let made = create::make(&source.join(data::NAME), wishes, &|| interrupt.is_empty());
+    if !interrupt.is_empty() {
+        return Ok(None);
+    }
+    Metainfo::parse(made?.torrent).map(Some).map_err(|error| {
         Failure::new(format!("the torrent made cannot be read: {error}")).advice("please report this")
     })
 }

@@ -126,7 +126,7 @@ impl<'a> Downloads<'a> {
             };
             match happened.or(stopped).await {
                 Happened::Interrupt => {
-                    progress.note("stopping: telling the trackers (Ctrl-C again to stop at once)");
+                    progress.stopping("stopping: telling the trackers (Ctrl-C again to stop at once)");
                     return Ok(Outcome::Interrupted);
                 }
                 Happened::Event(Some(SessionEvent::Event(event))) => self.show(event, progress).await?,

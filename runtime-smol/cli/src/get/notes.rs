@@ -73,8 +73,10 @@ impl Notes {
             self.alone.remove(name);
             return None;
         }
+        // Where nobody is being asked there is nothing to wait for.
+        let patience = if tried.trackers + tried.peers > 0 { HELP_AFTER } else { Duration::ZERO };
         let (since, patience) =
-            self.alone.entry(String::from(name)).or_insert_with(|| (Instant::now(), HELP_AFTER));
+            self.alone.entry(String::from(name)).or_insert_with(|| (Instant::now(), patience));
         if since.elapsed() < *patience {
             return None;
         }

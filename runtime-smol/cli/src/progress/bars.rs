@@ -3,7 +3,9 @@
 //! A torrent that ends leaves one line above the bars and makes room, so that a hundred torrents need no more
 //! rows than the terminal has.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use pieceful_core::engine::{TorrentState, TorrentStatus};
 use rustix::stdio::stderr;
 use rustix::termios::tcgetwinsize;
@@ -20,64 +22,80 @@ const NARROW: u16 = 60;
 pub(super) struct Bars {
     multi: MultiProgress,
     /// One a torrent, while it is shown.
-    bars: Vec<Option<ProgressBar>>,
+    bars: Vec<Option<Row>>,
     ended: Vec<bool>,
-    total: Option<ProgressBar>,
-    width: Width,
+    total: Option<Row>,
+    look: Look,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How rows share the columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Look {
+    width: Width,
+    names: usize,
+    bar: usize,
+    words: usize,
+}
+
+/// A bar and the words behind it. They change together: words that indicatif keeps would be drawn with the
+/// position of another moment.
+#[derive(Clone, Debug)]
+struct Row {
+    bar: ProgressBar,
+    words: Arc<Mutex<String>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Width {
     Narrow,
+    #[default]
     Medium,
     Wide,
 }
 
 impl Bars {
     pub(super) fn new() -> Self {
-        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        Self { multi, bars: Vec::new(), ended: Vec::new(), total: None, width: Width::Medium }
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(60));
+        Self { multi, bars: Vec::new(), ended: Vec::new(), total: None, look: Look::default() }
     }
 
     pub(super) fn update(&mut self, torrents: &[Shown], statuses: &[Option<TorrentStatus>]) {
         self.bars.resize(torrents.len(), None);
         self.ended.resize(torrents.len().max(self.ended.len()), false);
         let (columns, rows) = screen();
-        let width = match columns {
-            ..NARROW => Width::Narrow,
-            NARROW..WIDE => Width::Medium,
-            WIDE.. => Width::Wide,
-        };
-        let restyle = width != self.width;
-        self.width = width;
+        let look = Look::new(torrents, columns);
+        let restyle = look != self.look;
+        self.look = look;
         // The total, the line the cursor stands in, and one to see what scrolled by.
         let mut room = usize::from(rows.saturating_sub(3).max(1));
-        let names = name_width(torrents, columns);
         for (place, (shown, status)) in torrents.iter().zip(statuses).enumerate() {
             let Some(status) = status.as_ref().filter(|_| !self.ended[place] && room > 0) else { continue };
             room -= 1;
-            let bar = self.bars[place].get_or_insert_with(|| {
-                let bar = insert(&self.multi, self.total.as_ref());
-                bar.set_style(style(names, width));
-                bar.set_prefix(shown.name.clone());
-                bar
+            let row = self.bars[place].get_or_insert_with(|| {
+                let row = Row::new(match &self.total {
+                    Some(total) => self.multi.insert_before(&total.bar, ProgressBar::no_length()),
+                    None => self.multi.add(ProgressBar::no_length()),
+                });
+                row.bar.set_prefix(shown.name.clone());
+                row.style(look);
+                row
             });
             if restyle {
-                bar.set_style(style(names, width));
+                row.style(look);
             }
-            draw(bar, status, width);
+            row.draw(status, look.width);
         }
         if torrents.len() > 1 {
             let total = self.total.get_or_insert_with(|| {
-                let bar = self.multi.add(ProgressBar::no_length());
-                bar.set_style(style(names, width));
-                bar.set_prefix("total");
-                bar
+                let row = Row::new(self.multi.add(ProgressBar::no_length()));
+                row.bar.set_prefix("total");
+                row.style(look);
+                row
             });
             if restyle {
-                total.set_style(style(names, width));
+                total.style(look);
             }
-            draw_total(total, statuses, width);
+            total.draw_total(statuses, look.width);
         }
     }
 
@@ -100,9 +118,9 @@ impl Bars {
             self.ended.resize(torrent + 1, false);
         }
         self.ended[torrent] = true;
-        if let Some(bar) = self.bars.get_mut(torrent).and_then(Option::take) {
-            bar.finish_and_clear();
-            self.multi.remove(&bar);
+        if let Some(row) = self.bars.get_mut(torrent).and_then(Option::take) {
+            row.bar.finish_and_clear();
+            self.multi.remove(&row.bar);
         }
     }
 
@@ -112,19 +130,66 @@ impl Bars {
         let _ = self.multi.println(line);
     }
 
+    /// Leaves the bars as they are and goes on below them.
+    ///
+    /// A terminal that has just echoed `^C` has its cursor elsewhere than where it was left, so what is drawn
+    /// cannot be taken away any more.
+    pub(super) fn leave(&mut self) {
+        self.multi.set_draw_target(ProgressDrawTarget::hidden());
+        self.bars.clear();
+        self.total = None;
+        eprintln!();
+    }
+
     pub(super) fn close(&mut self) {
-        for bar in self.bars.iter_mut().chain([&mut self.total]).filter_map(Option::take) {
-            bar.finish_and_clear();
+        for row in self.bars.iter_mut().chain([&mut self.total]).filter_map(Option::take) {
+            row.bar.finish_and_clear();
         }
         let _ = self.multi.clear();
     }
 }
 
-/// A new bar in the last row but that of the total.
-fn insert(multi: &MultiProgress, total: Option<&ProgressBar>) -> ProgressBar {
-    match total {
-        Some(total) => multi.insert_before(total, ProgressBar::no_length()),
-        None => multi.add(ProgressBar::no_length()),
+impl Row {
+    fn new(bar: ProgressBar) -> Self {
+        Self { bar, words: Arc::default() }
+    }
+
+    fn style(&self, look: Look) {
+        let Look { names, bar, words: columns, .. } = look;
+        let words = Arc::clone(&self.words);
+        let style = ProgressStyle::with_template(&format!(
+            "  {{prefix:{names}!}} {{bar:{bar}.cyan/black.bright}} {{percent:>3}}%  {{words:{columns}!}}"
+        ))
+        .expect("bars: the template is well formed")
+        .with_key("words", move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&words.lock().unwrap_or_else(PoisonError::into_inner));
+        })
+        .progress_chars("━╸─");
+        self.bar.set_style(style);
+    }
+
+    fn draw(&self, status: &TorrentStatus, width: Width) {
+        if status.state == TorrentState::Checking {
+            self.set(status.pieces_checked.into(), status.pieces_total.into(), words(status, width));
+        } else {
+            self.set(status.bytes_done, status.bytes_total, words(status, width));
+        }
+    }
+
+    fn draw_total(&self, statuses: &[Option<TorrentStatus>], width: Width) {
+        let known = || statuses.iter().flatten();
+        let total: u64 = known().map(|status| status.bytes_total).sum();
+        let done: u64 = known().map(|status| status.bytes_done).sum();
+        let rate = known().map(|status| status.traffic.down_rate).sum();
+        self.set(done, total, total_words(done, total, rate, width));
+    }
+
+    fn set(&self, done: u64, total: u64, words: String) {
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        self.bar.update(|state| {
+            state.set_len(total.max(1));
+            state.set_pos(done);
+        });
     }
 }
 
@@ -136,20 +201,8 @@ fn paint(colour: &str, text: &str) -> String {
     }
 }
 
-fn draw(bar: &ProgressBar, status: &TorrentStatus, width: Width) {
-    let checking = status.state == TorrentState::Checking;
-    let (place, length) = if checking {
-        (u64::from(status.pieces_checked), u64::from(status.pieces_total))
-    } else {
-        (status.bytes_done, status.bytes_total)
-    };
-    bar.set_length(length.max(1));
-    bar.set_position(place);
-    bar.set_message(message(status, width));
-}
-
 /// The words behind a bar.
-fn message(status: &TorrentStatus, width: Width) -> String {
+fn words(status: &TorrentStatus, width: Width) -> String {
     let fraction =
         |part: u32| format!("{}/{}", units::count(part.into()), units::count(status.pieces_total.into()));
     match status.state {
@@ -176,42 +229,36 @@ fn message(status: &TorrentStatus, width: Width) -> String {
     }
 }
 
-fn draw_total(bar: &ProgressBar, statuses: &[Option<TorrentStatus>], width: Width) {
-    let known = || statuses.iter().flatten();
-    let total: u64 = known().map(|status| status.bytes_total).sum();
-    let done: u64 = known().map(|status| status.bytes_done).sum();
-    let rate = known().map(|status| status.traffic.down_rate).sum();
-    bar.set_length(total.max(1));
-    bar.set_position(done);
+/// The words behind the bar of all torrents together.
+fn total_words(done: u64, total: u64, rate: u64, width: Width) -> String {
     let left = units::time_left(total.saturating_sub(done), rate).map(units::span).unwrap_or_default();
     let (done, total, rate) = (units::size(done), units::size(total), units::rate(rate));
-    bar.set_message(match width {
+    match width {
         Width::Narrow => rate,
         Width::Medium => format!("{done}  {rate}  {left}"),
         Width::Wide if left.is_empty() => format!("{done} of {total}  {rate}"),
         Width::Wide => format!("{done} of {total}  {rate}  {left} left"),
-    });
+    }
 }
 
-/// Name, bar, percentage, words. `names` is the columns for names; the words have columns of their own, so
-/// that bars under each other have one length.
-fn style(names: usize, width: Width) -> ProgressStyle {
-    let words = match width {
-        Width::Narrow => 10,
-        Width::Medium => 38,
-        Width::Wide => 56,
-    };
-    ProgressStyle::with_template(&format!(
-        "  {{prefix:{names}!}} {{wide_bar:.cyan/black.bright}} {{percent:>3}}%  {{msg:{words}!}}"
-    ))
-    .expect("bars: the template is well formed")
-    .progress_chars("━╸─")
-}
-
-/// Columns for names: as the longest wants, within a quarter of the screen or so.
-fn name_width(torrents: &[Shown], columns: u16) -> usize {
-    let longest = torrents.iter().map(|shown| shown.name.chars().count()).max().unwrap_or(0);
-    longest.clamp(8, (usize::from(columns) / 4).max(12))
+impl Look {
+    /// Names get what the longest wants, within a quarter of the screen or so; the words have columns of their
+    /// own, so that bars under each other have one length; the bar has the rest.
+    fn new(torrents: &[Shown], columns: u16) -> Self {
+        /// Between the parts, the percentage, and room for the `^C` that a terminal writes by itself: in the
+        /// last column it would begin a new row, and the rows would no longer be where we draw them.
+        const APART: usize = 2 + 1 + 1 + 4 + 2 + 4;
+        let (width, words) = match columns {
+            ..NARROW => (Width::Narrow, 10),
+            NARROW..WIDE => (Width::Medium, 38),
+            WIDE.. => (Width::Wide, 56),
+        };
+        let columns = usize::from(columns);
+        let longest = torrents.iter().map(|shown| shown.name.chars().count()).max().unwrap_or(0);
+        let names = longest.clamp(8, (columns / 4).max(12));
+        let bar = columns.saturating_sub(APART + names + words).clamp(5, 60);
+        Self { width, names, bar, words }
+    }
 }
 
 /// Columns and rows of the terminal.

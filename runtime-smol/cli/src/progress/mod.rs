@@ -166,6 +166,18 @@ impl Progress {
         }
     }
 
+    /// The user wants to stop, and what is left to do may take a moment.
+    pub(crate) fn stopping(&mut self, text: &str) {
+        match &mut self.how {
+            How::Bars(bars) => {
+                bars.leave();
+                eprintln!("{text}");
+            }
+            How::Lines(_) => eprintln!("{text}"),
+            How::Json | How::Quiet => {}
+        }
+    }
+
     /// The command has failed with this as the last line of standard error.
     pub(crate) fn error(&self, failure: &Failure) {
         if let How::Json = self.how {
