@@ -14,8 +14,11 @@ pub mod picker;
 pub mod udp_tracker;
 pub mod wire;
 
+/// A target's name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Every target by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("bencode", bencode::run),
     ("metainfo", metainfo::run),
     ("magnet", magnet::run),

@@ -447,6 +447,12 @@ impl World {
         self.engine_node(name).disk.holds(&self.data, piece)
     }
 
+    /// Whether the node's engine runs now.
+    #[must_use]
+    pub fn is_up(&self, name: &str) -> bool {
+        self.engine_node(name).engine.is_some()
+    }
+
     /// What the engine of a node still waits for.
     #[must_use]
     pub fn outstanding(&self, name: &str) -> usize {

@@ -1,5 +1,6 @@
 //! What a swarm does, seen from outside, in virtual time.
 
+mod chance;
 mod checking;
 mod commands;
 mod download;

@@ -45,6 +45,14 @@ fn one_that_sends_only_have() {
 }
 
 #[test]
+fn one_that_sends_only_have_to_a_seed() {
+    let odd = Sharer { offer: Offer::OnlyHave, ..Sharer::default() };
+    let mut world = World::new(59).script("odd", odd.script()).seed("bob");
+    world.run_until(|w| !w.closed("bob", "odd").is_empty(), MINUTES);
+    assert_eq!(world.closed("bob", "odd"), [CloseReason::NothingToExchange]);
+}
+
+#[test]
 fn one_with_an_empty_bitfield() {
     finishes(beside(61, Sharer { offer: Offer::Nothing, ..Sharer::default() }.script()), MINUTES);
 }

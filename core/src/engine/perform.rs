@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::deadlines::Owner;
+use super::deadlines::{Deadlines, Owner};
 use super::limits::TRACKER_BODY_MAX;
 use super::{CloseHow, ConnOwner, Engine, Event, FetchRequest, NamedBy, Output, SaveKey, Segment, Stopping};
 use crate::cx::Cx;
@@ -106,6 +106,7 @@ impl Engine {
     pub(super) fn see_to_stopping(&mut self) {
         if self.stopping == Stopping::Asked && self.torrents.is_empty() && self.conns.is_empty() {
             self.stopping = Stopping::Told;
+            self.deadlines = Deadlines::default();
             self.out.push_back(Output::Event(Event::Stopped));
         }
     }

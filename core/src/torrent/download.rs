@@ -13,7 +13,7 @@ const OWN_PIECE_SECONDS: u64 = 10;
 
 impl Torrent {
     /// A peer told all it has.
-    pub(super) fn told_all(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+    pub(super) fn told_all(&mut self, key: PeerKey) {
         let Some(slot) = self.peers.get_mut(key) else { return };
         if slot.peer.has().is_full() {
             self.picker.saw_seed();
@@ -26,13 +26,10 @@ impl Torrent {
         useful.remove_all(self.picker.have());
         slot.useful = useful.count();
         slot.peer.set_interesting(slot.useful > 0);
-        if self.picker.is_complete() && slot.counted == Counted::Seed {
-            self.close(key, CloseReason::NothingToExchange, turn);
-        }
     }
 
     /// A peer has one more piece.
-    pub(super) fn told_have(&mut self, key: PeerKey, piece: PieceIndex, turn: &mut Turn<'_>) {
+    pub(super) fn told_have(&mut self, key: PeerKey, piece: PieceIndex) {
         let Some(slot) = self.peers.get_mut(key) else { return };
         self.picker.saw_have(piece);
         if slot.counted == Counted::No {
@@ -41,7 +38,13 @@ impl Torrent {
         if !self.picker.have().get(piece) {
             slot.useful += 1;
             slot.peer.set_interesting(true);
-        } else if self.picker.is_complete() && slot.peer.has().is_full() {
+        }
+    }
+
+    /// Two seeds have nothing to say to each other.
+    pub(super) fn close_if_seed(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        let is_seed = |slot: &Slot| slot.peer.has_told() && slot.peer.has().is_full();
+        if self.picker.is_complete() && self.peers.get(key).is_some_and(is_seed) {
             self.close(key, CloseReason::NothingToExchange, turn);
         }
     }

@@ -160,9 +160,12 @@ impl Torrent {
         let Some(slot) = self.peers.get_mut(key) else { return };
         let result = act(&mut slot.peer, &mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
         let mut greeting = None;
+        // The peer has taken in all of it already: what it has stands for every `have` that follows.
+        let told = actions.iter().any(|action| matches!(action, peer::Action::Has));
         for action in actions.drain(..) {
             match action {
                 peer::Action::Greeted(handshake) => greeting = Some(handshake),
+                peer::Action::Have(_) if told => {}
                 action => self.react(key, action, turn),
             }
         }
@@ -170,7 +173,7 @@ impl Torrent {
         match (result, greeting) {
             (Err(reason), _) => self.close(key, reason, turn),
             (Ok(()), Some(handshake)) => self.greeted(key, handshake, turn),
-            (Ok(()), None) => {}
+            (Ok(()), None) => self.close_if_seed(key, turn),
         }
     }
 
@@ -180,8 +183,8 @@ impl Torrent {
             peer::Action::Got { block, data } => self.got(key, block, data, turn),
             peer::Action::Send(segment) => turn.out.push(Action::Send { conn: slot.conn, segment }),
             peer::Action::Withdrawn(block) => self.withdrawn(key, block),
-            peer::Action::Has => self.told_all(key, turn),
-            peer::Action::Have(piece) => self.told_have(key, piece, turn),
+            peer::Action::Has => self.told_all(key),
+            peer::Action::Have(piece) => self.told_have(key, piece),
             peer::Action::Wasted(bytes) => self.past.wasted += u64::from(bytes),
             peer::Action::Requested(block) => self.requested(key, block, turn),
             // Somebody to give a slot to, or a slot to give to somebody: the choker looks at once.
