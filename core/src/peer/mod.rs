@@ -34,6 +34,8 @@ mod greeting;
 mod messages;
 mod outgoing;
 mod serving;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -1,0 +1,254 @@
+//! What a peer notices of us, and we of it.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::id::PeerId;
+use crate::rng::{Rng, Seed};
+use crate::wire::{Handshake, Reserved};
+
+const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8 };
+
+/// A peer with a clock, its owner's part played by the test.
+struct Scene {
+    peer: Peer,
+    now: Instant,
+    rng: Rng,
+    out: Vec<Action>,
+    said: Decoder,
+}
+
+impl Scene {
+    fn new(peer: Peer) -> Self {
+        let said = Decoder::new(wire::DecoderLimits { bitfield_len: 1, ..wire::DecoderLimits::default() });
+        Self { peer, now: Instant::ZERO, rng: Rng::new(Seed([0; 32])), out: Vec::new(), said }
+    }
+
+    /// We dialled, both introduced themselves, and we have `have`.
+    fn open(reserved: Reserved, have: &Bitfield) -> Self {
+        let mut scene = Self::new(Peer::dial(HELLO, Limits::default(), Instant::ZERO));
+        scene.act(Peer::connected);
+        let theirs = Handshake { reserved, info_hash: [7; 20], peer_id: PeerId([2; 20]) };
+        scene.act(|peer, cx| peer.receive(Bytes::copy_from_slice(&theirs.encode()), cx)).unwrap();
+        scene.act(|peer, cx| peer.open(HELLO, have, &ExtendedHandshake::default(), &[], cx)).unwrap();
+        scene.said.handshake().unwrap().expect("we introduce ourselves");
+        scene.out.clear();
+        scene
+    }
+
+    fn fast() -> Self {
+        Self::open(Reserved::NONE.with_fast(), &Bitfield::full(8))
+    }
+
+    fn act<R>(&mut self, act: impl FnOnce(&mut Peer, &mut Cx<'_, Action>) -> R) -> R {
+        let mut cx = Cx { now: self.now, rng: &mut self.rng, out: &mut self.out };
+        let result = act(&mut self.peer, &mut cx);
+        self.peer.flush(&mut cx);
+        for action in &self.out {
+            if let Action::Send(Segment::Bytes(bytes)) = action {
+                self.said.push(bytes.clone());
+            }
+        }
+        self.out.retain(|action| !matches!(action, Action::Send(_)));
+        result
+    }
+
+    fn hears(&mut self, message: &Message) -> Result<(), CloseReason> {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.act(|peer, cx| peer.receive(bytes.into(), cx))
+    }
+
+    /// The messages we have sent since last asked.
+    fn said(&mut self) -> Vec<Message> {
+        core::iter::from_fn(|| self.said.next().unwrap()).collect()
+    }
+}
+
+fn block(piece: u32, number: u32) -> Block {
+    Block { piece: PieceIndex(piece), offset: number * BLOCK_LEN, len: BLOCK_LEN }
+}
+
+fn bits(pieces: &[u32]) -> Bitfield {
+    let mut bits = Bitfield::new(8);
+    for &piece in pieces {
+        bits.set(PieceIndex(piece));
+    }
+    bits
+}
+
+#[test]
+fn what_we_have_is_said_first_and_in_the_shortest_form_the_peer_understands() {
+    let first = |reserved, have: &Bitfield| Scene::open(reserved, have).said().into_iter().next();
+    let fast = Reserved::NONE.with_fast();
+    assert_eq!(first(fast, &Bitfield::full(8)), Some(Message::HaveAll));
+    assert_eq!(first(fast, &Bitfield::new(8)), Some(Message::HaveNone));
+    assert_eq!(first(Reserved::NONE, &Bitfield::new(8)), None, "an empty bitfield need not be sent");
+    let want = Message::Bitfield(Bytes::from_static(&[0b1010_0000]));
+    assert_eq!(first(Reserved::NONE, &bits(&[0, 2])), Some(want));
+}
+
+#[test]
+fn an_incoming_peer_that_sends_everything_at_once_is_heard_after_it_was_taken_in() {
+    let mut scene = Scene::new(Peer::answer(Limits::default(), Instant::ZERO));
+    let theirs = Handshake { reserved: Reserved::NONE, info_hash: [7; 20], peer_id: PeerId([2; 20]) };
+    let mut bytes = theirs.encode().to_vec();
+    Message::Bitfield(Bytes::from_static(&[0xff])).encode(&mut bytes);
+    Message::Unchoke.encode(&mut bytes);
+    scene.act(|peer, cx| peer.receive(bytes.into(), cx)).unwrap();
+    assert!(matches!(&scene.out[..], [Action::Greeted(_)]), "{:?}", scene.out);
+    assert!(scene.said.handshake().unwrap().is_none(), "we do not answer before the owner says so");
+    scene.act(|peer, cx| peer.open(HELLO, &bits(&[]), &ExtendedHandshake::default(), &[], cx)).unwrap();
+    assert!(scene.said.handshake().unwrap().is_some());
+    assert!(matches!(&scene.out[1..], [Action::Has, Action::Unchoked]), "{:?}", scene.out);
+    assert!(scene.peer.has().is_full());
+}
+
+#[test]
+fn a_greeting_that_takes_too_long_in_all_ends_however_often_a_byte_comes() {
+    let mut scene = Scene::new(Peer::answer(Limits::default(), Instant::ZERO));
+    for byte in b"\x13BitTorrent protocol".chunks(1) {
+        scene.act(|peer, cx| peer.receive(Bytes::copy_from_slice(byte), cx)).unwrap();
+        scene.now += Duration::from_millis(499);
+        scene.act(Peer::tick).unwrap();
+    }
+    scene.now += Duration::from_millis(500);
+    assert_eq!(scene.act(Peer::tick), Err(CloseReason::GreetingTimedOut));
+}
+
+#[test]
+fn another_torrents_handshake_ends_it() {
+    let mut scene = Scene::new(Peer::dial(HELLO, Limits::default(), Instant::ZERO));
+    let theirs = Handshake { reserved: Reserved::NONE, info_hash: [8; 20], peer_id: PeerId([2; 20]) };
+    let result = scene.act(|peer, cx| peer.receive(Bytes::copy_from_slice(&theirs.encode()), cx));
+    assert_eq!(result, Err(CloseReason::WrongTorrent));
+}
+
+#[test]
+fn a_choke_takes_all_requests_back_unless_each_is_refused_by_name() {
+    for (reserved, withdrawn) in [(Reserved::NONE, 2), (Reserved::NONE.with_fast(), 0)] {
+        let mut scene = Scene::open(reserved, &bits(&[]));
+        scene.hears(&Message::Unchoke).unwrap();
+        let now = scene.now;
+        scene.peer.request(block(0, 0), now);
+        scene.peer.request(block(0, 1), now);
+        scene.out.clear();
+        scene.hears(&Message::Choke).unwrap();
+        let count = scene.out.iter().filter(|action| matches!(action, Action::Withdrawn(_))).count();
+        assert_eq!(count, withdrawn);
+        assert_eq!(scene.peer.asked().len(), 2 - withdrawn);
+    }
+}
+
+#[test]
+fn a_block_nobody_asked_for_is_dropped_and_too_many_end_it() {
+    let mut scene = Scene::fast();
+    let unasked =
+        Message::Piece { block: block(1, 0), data: Bytes::from(vec![0; BLOCK_LEN as usize]).into() };
+    scene.hears(&unasked).unwrap();
+    assert!(matches!(scene.out[..], [Action::Wasted(BLOCK_LEN)]), "{:?}", scene.out);
+    let end = (0..1_000).find_map(|_| scene.hears(&unasked).err());
+    assert_eq!(end, Some(CloseReason::NotAsked(block(1, 0))));
+    assert!(scene.peer.totals().unasked < 3 << 20);
+}
+
+#[test]
+fn a_block_of_another_length_than_asked_is_not_the_one_asked_for() {
+    let mut scene = Scene::fast();
+    let now = scene.now;
+    scene.peer.request(block(1, 0), now);
+    let longer = Block { len: 2 * BLOCK_LEN, ..block(1, 0) };
+    let data = Bytes::from(vec![0; longer.len as usize]).into();
+    scene.hears(&Message::Piece { block: longer, data }).unwrap();
+    assert!(matches!(scene.out[..], [Action::Wasted(_)]), "{:?}", scene.out);
+    assert_eq!(scene.peer.asked().len(), 1);
+}
+
+#[test]
+fn what_does_not_fit_the_torrent_is_named() {
+    let hears = |message: &Message| Scene::fast().hears(message).unwrap_err();
+    let outside = CloseReason::NoSuchPiece { piece: PieceIndex(8), pieces: 8 };
+    assert_eq!(hears(&Message::Have(PieceIndex(8))), outside);
+    assert_eq!(hears(&Message::Request(block(8, 0))), outside);
+    assert!(matches!(hears(&Message::Bitfield(Bytes::from_static(&[1, 2]))), CloseReason::Wire(_)));
+    let mut scene = Scene::fast();
+    scene.hears(&Message::HaveAll).unwrap();
+    assert_eq!(scene.hears(&Message::HaveNone), Err(CloseReason::BitfieldTwice));
+    let mut scene = Scene::open(Reserved::NONE, &bits(&[]));
+    assert_eq!(scene.hears(&Message::HaveAll), Err(CloseReason::FastNotAgreed));
+}
+
+#[test]
+fn requests_are_served_in_order_and_cancelled_or_choked_ones_are_refused() {
+    let mut scene = Scene::fast();
+    scene.act(|peer, _| peer.unchoke());
+    for number in 0..4 {
+        scene.hears(&Message::Request(block(0, number))).unwrap();
+        scene.act(|peer, _| peer.admit(block(0, number), true)).unwrap();
+    }
+    scene.hears(&Message::Cancel(block(0, 1))).unwrap();
+    assert_eq!(scene.peer.begin_read(), Some(block(0, 0)));
+    let data = Bytes::from(vec![5; BLOCK_LEN as usize]);
+    scene.act(|peer, cx| peer.end_read(block(0, 0), Some(data.clone()), cx));
+    scene.act(|peer, _| peer.choke());
+    let said: Vec<Message> = scene.said().split_off(1);
+    assert_eq!(
+        said,
+        [
+            Message::Unchoke,
+            Message::Reject(block(0, 1)),
+            Message::Piece { block: block(0, 0), data: data.into() },
+            Message::Choke,
+            Message::Reject(block(0, 2)),
+            Message::Reject(block(0, 3)),
+        ]
+    );
+}
+
+#[test]
+fn a_slow_connection_is_given_no_more_than_its_credit() {
+    let mut scene = Scene::fast();
+    scene.act(|peer, _| peer.unchoke());
+    for number in 0..100 {
+        scene.act(|peer, _| peer.admit(block(number / 4, number % 4), true)).unwrap();
+    }
+    let mut served = 0;
+    while scene.peer.next_to_serve().is_some() {
+        scene.act(|peer, cx| peer.serve_directly(cx));
+        served += BLOCK_LEN;
+    }
+    assert!((256 << 10..300 << 10).contains(&served), "{served}");
+    scene.peer.sent(100_000);
+    assert!(scene.peer.next_to_serve().is_some());
+}
+
+#[test]
+fn silence_ends_it_but_not_while_we_do_not_read() {
+    let mut scene = Scene::fast();
+    scene.peer.set_reading(false, scene.now);
+    scene.now += Duration::from_secs(3_600);
+    scene.act(Peer::tick).unwrap();
+    let now = scene.now;
+    scene.peer.set_reading(true, now);
+    scene.act(Peer::tick).unwrap();
+    scene.now += SILENCE_MAX;
+    assert_eq!(scene.act(Peer::tick), Err(CloseReason::Silent));
+}
+
+#[test]
+fn an_idle_connection_is_kept_alive() {
+    let mut scene = Scene::fast();
+    scene.said();
+    for _ in 0..10 {
+        scene.now = scene.peer.deadline(scene.now);
+        scene.hears(&Message::KeepAlive).unwrap();
+        scene.act(Peer::tick).unwrap();
+    }
+    let said = scene.said();
+    assert!(!said.is_empty() && said.iter().all(|message| *message == Message::KeepAlive), "{said:?}");
+    assert!(scene.now >= Instant::ZERO + 10 * KEEP_ALIVE, "and no more often than needed: {:?}", scene.now);
+}
