@@ -88,15 +88,17 @@ fn drive(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
                 message(kind, piece, at).encode(&mut bytes);
                 feed(&mut peer, bytes, &mut fed, &mut cx)
             }
-            Step::Serve => match peer.asked().next().copied() {
-                Some(block) => {
+            Step::Serve => {
+                let oldest = peer.asked().next().copied();
+                if let Some(block) = oldest {
                     let mut bytes = Vec::new();
                     Message::Piece { block, data: Bytes::from(vec![0; block.len as usize]).into() }
                         .encode(&mut bytes);
                     feed(&mut peer, bytes, &mut fed, &mut cx)
+                } else {
+                    Ok(())
                 }
-                None => Ok(()),
-            },
+            }
             Step::Ask => {
                 for _ in 0..peer.wants_requests(now) {
                     let block = Block {
