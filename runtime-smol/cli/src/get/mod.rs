@@ -42,7 +42,10 @@ async fn download(args: &Get, progress: &mut Progress, interrupt: &Interrupt) ->
         Ok(mut downloads) => downloads.watch(progress, interrupt).await,
         Err(failure) => Err(failure),
     };
-    session::stop(&session).await;
+    if ended != Ok(Outcome::Interrupted) {
+        progress.close();
+    }
+    session::stop(&session, progress).await;
     ended
 }
 

@@ -15,6 +15,8 @@ use crate::progress::Progress;
 
 /// A tracker that does not answer holds up the end no longer than this.
 const STOP_TIME: Duration = Duration::from_secs(5);
+/// After this long a user wonders what there is to wait for.
+const WONDER_TIME: Duration = Duration::from_secs(1);
 
 /// Starts the session and says where it listens.
 pub(super) fn start(args: &Get, progress: &mut Progress) -> Result<Session, Failure> {
@@ -77,9 +79,11 @@ fn state_folder() -> Option<PathBuf> {
 }
 
 /// Tells the trackers, closes the files.
-pub(super) async fn stop(session: &Session) {
+pub(super) async fn stop(session: &Session, progress: &mut Progress) {
     let late = async {
-        smol::Timer::after(STOP_TIME).await;
+        smol::Timer::after(WONDER_TIME).await;
+        progress.note("waiting for a tracker to hear that we are leaving");
+        smol::Timer::after(STOP_TIME.saturating_sub(WONDER_TIME)).await;
         Ok(())
     };
     // What did not end in time is left behind: everything verified is on disk.

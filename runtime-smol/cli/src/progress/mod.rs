@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use pieceful_core::engine::{TorrentState, TorrentStatus};
+use pieceful_core::engine::TorrentStatus;
 use pieceful_core::id::InfoHash;
 
 use crate::errors::Failure;
@@ -44,8 +44,9 @@ struct Shown {
     name: String,
     info_hash: InfoHash,
     started: Instant,
-    /// Bytes that were there before this run.
+    /// Bytes that were there before this run, once that is known.
     had: Option<u64>,
+    ended: bool,
 }
 
 /// What the user asked to see.
@@ -70,8 +71,13 @@ impl Progress {
 
     /// A torrent to show from now on; they are counted from 0.
     pub(crate) fn add(&mut self, name: &str, info_hash: InfoHash) {
-        let shown =
-            Shown { name: printable(name).into_owned(), info_hash, started: Instant::now(), had: None };
+        let shown = Shown {
+            name: printable(name).into_owned(),
+            info_hash,
+            started: Instant::now(),
+            had: None,
+            ended: false,
+        };
         self.torrents.push(shown);
     }
 
@@ -113,11 +119,9 @@ impl Progress {
             How::Lines(lines) => lines.update(&self.torrents, statuses),
             How::Json => {
                 for (shown, status) in self.torrents.iter().zip(statuses) {
-                    match status {
-                        Some(status) if shown.had.is_some() && status.state != TorrentState::Checking => {
-                            json::progress(shown, status)?;
-                        }
-                        _ => {}
+                    // After the first event, which comes with the end of the check, until the last.
+                    if let Some(status) = status.as_ref().filter(|_| shown.had.is_some() && !shown.ended) {
+                        json::progress(shown, status)?;
                     }
                 }
             }
@@ -128,6 +132,7 @@ impl Progress {
 
     /// Everything of this torrent is on disk and verified.
     pub(crate) fn finished(&mut self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
+        self.torrents[torrent].ended = true;
         let shown = &self.torrents[torrent];
         match &mut self.how {
             How::Bars(bars) => bars.finished(torrent, &format!("{}  {}", shown.name, shown.summary(status))),
@@ -143,6 +148,7 @@ impl Progress {
 
     /// This torrent cannot go on. A lone torrent's reason is left for the last line of standard error.
     pub(crate) fn failed(&mut self, torrent: usize, failure: &Failure) -> Result<(), Failure> {
+        self.torrents[torrent].ended = true;
         let lone = self.torrents.len() == 1;
         let text = format!("{}: {failure}", self.torrents[torrent].name);
         match &mut self.how {
