@@ -16,6 +16,7 @@ use crate::checker::Checker;
 use crate::disk::{Disk, DiskProfile};
 use crate::link::Link;
 use crate::script::{MakeScript, Script};
+use crate::tape::{Call, Tape};
 use crate::tcp::EndId;
 
 /// What a node is to be; changed with [`World::with`](crate::World::with) before it starts.
@@ -49,6 +50,8 @@ pub struct Spec {
     pub listens: bool,
     /// How long after the world's beginning it starts.
     pub starts: Duration,
+    /// Whether everything its engine is told is kept, for [`World::tape`](crate::World::tape).
+    pub recorded: bool,
 }
 
 impl Default for Spec {
@@ -68,6 +71,7 @@ impl Default for Spec {
             introduced: true,
             listens: true,
             starts: Duration::ZERO,
+            recorded: false,
         }
     }
 }
@@ -142,11 +146,22 @@ pub(crate) struct EngineNode {
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) complete: bool,
     pub(crate) checker: Checker,
+    /// What its present engine was told, if anybody wants to know.
+    pub(crate) tape: Option<Tape>,
     /// When the engine wants to be woken, and when it is going to be.
     pub(crate) wake: Option<(Instant, &'static str)>,
     pub(crate) armed: Option<Instant>,
     /// Wake-ups in a row at the same time that led to nothing.
     pub(crate) idle_wakes: u32,
+}
+
+impl EngineNode {
+    /// Notes a call of the engine.
+    pub(crate) fn record(&mut self, now: Instant, call: impl FnOnce() -> Call) {
+        if let Some(tape) = &mut self.tape {
+            tape.calls.push((now, call()));
+        }
+    }
 }
 
 pub(crate) struct ScriptNode {

@@ -8,6 +8,7 @@ use pieceful_core::engine::{Event, FetchError, Input, Output, ResolveError, Segm
 
 use crate::World;
 use crate::queue::Step;
+use crate::tape::Call;
 use crate::tcp::Holder;
 use crate::words::Said;
 
@@ -70,6 +71,7 @@ impl World {
         }
         let Some(owner) = self.nodes[node].engine_mut() else { return };
         owner.checker.input(&input);
+        owner.record(now, || Call::Handle(input.clone()));
         if let Some(engine) = &mut owner.engine {
             engine.handle(now, input);
         }
@@ -89,6 +91,7 @@ impl World {
         if owner.wake.is_none_or(|(at, _)| at > now) {
             return self.arm(node);
         }
+        owner.record(now, || Call::Timeout);
         if let Some(engine) = &mut owner.engine {
             engine.handle_timeout(now);
         }

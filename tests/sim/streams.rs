@@ -10,6 +10,7 @@ use crate::World;
 use crate::node::Kind;
 use crate::queue::Step;
 use crate::script::{Act, Script, Talk};
+use crate::tape::Call;
 use crate::tcp::{EndId, Holder, Net};
 
 /// How long a system tries to connect to where nothing answers.
@@ -54,6 +55,7 @@ impl World {
         let now = self.queue.now;
         let Some(owner) = self.nodes[node].engine_mut() else { return };
         let life = owner.life;
+        owner.record(now, || Call::Accept(from));
         let accepted = owner.engine.as_mut().and_then(|engine| engine.accept(now, from));
         if let Some(conn) = accepted {
             owner.conns.insert(conn, target);

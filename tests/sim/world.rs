@@ -17,6 +17,7 @@ use crate::link::LinkState;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
 use crate::queue::{Queue, Step};
 use crate::script::MakeScript;
+use crate::tape::{Call, Tape};
 use crate::tcp::{Segmentation, Tcp};
 use crate::trace::Trace;
 use crate::tracker::Tracker;
@@ -258,6 +259,12 @@ impl World {
         }
         let mut bytes = [0; 32];
         seeded(seed, &format!("{name} {}", engine.life)).fill(&mut bytes);
+        engine.tape = spec.recorded.then(|| Tape {
+            config: config.clone(),
+            seed: Seed(bytes),
+            begins: now,
+            calls: Vec::new(),
+        });
         engine.engine = Some(Engine::new(config, Seed(bytes), now));
         engine.complete = false;
         engine.wake = None;
@@ -286,6 +293,7 @@ impl World {
         node.disk.expect(&data);
         let key = pieceful_core::engine::SaveKey::Torrent(data.info_hash());
         add.saved = add.saved.or_else(|| node.saved.get(&key).cloned());
+        node.record(now, || Call::Add(Box::new(add.clone())));
         let engine = node.engine.as_mut().expect("a node that runs");
         match engine.add_torrent(now, add) {
             Ok(id) => {
@@ -302,6 +310,7 @@ impl World {
         self.begin();
         let (index, now) = (self.index(name), self.queue.now);
         let node = self.engine_node_mut(name);
+        assert!(node.tape.is_none(), "a user's commands are not recorded");
         let torrent = node.torrents.first().expect("a node with a torrent").0;
         command(node.engine.as_mut().expect("a node that runs"), now, torrent);
         self.trace.write(now, name, format_args!("is told something by its user"));
@@ -500,6 +509,12 @@ impl World {
     #[must_use]
     pub fn trace(&self) -> String {
         self.trace.to_string()
+    }
+
+    /// Everything that the node's present engine was told, if it is recorded.
+    #[must_use]
+    pub fn tape(&self, name: &str) -> &Tape {
+        self.engine_node(name).tape.as_ref().expect("a node that is recorded")
     }
 
     /// How many lines of trace are kept; 0 saves the time to write them.

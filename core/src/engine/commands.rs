@@ -86,6 +86,9 @@ impl Engine {
         self.advance(now);
         self.upload.set_rate(self.now, rates.upload);
         self.download.set_rate(self.now, rates.download);
+        if self.stopping == Stopping::Told {
+            return;
+        }
         self.deadlines.arm(Owner::Throttle, Some(self.now));
     }
 

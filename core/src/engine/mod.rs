@@ -155,6 +155,9 @@ impl Engine {
     /// Something happened outside.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.advance(now);
+        if self.stopping == Stopping::Told {
+            return; // a straggler: an answer of a tracker or name server that was not waited for
+        }
         match input {
             Input::Connected { conn } => self.on_connected(conn),
             Input::Received { conn, data } => self.on_received(conn, data),
