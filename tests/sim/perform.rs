@@ -127,6 +127,7 @@ impl World {
             let Some(owner) = self.nodes[node].engine_mut() else { return };
             let Some(engine) = &mut owner.engine else { return };
             let output = engine.poll();
+            assert!(engine.breaches().is_none(), "the simulator broke the contract: {:?}", engine.breaches());
             let checked = owner.checker.output(&output);
             self.transcript.write(now, node, &output);
             if let Err(why) = checked {

@@ -2,6 +2,7 @@
 
 mod commands;
 pub mod config;
+mod contract;
 mod deadlines;
 mod input;
 pub mod limits;
@@ -21,6 +22,7 @@ use slotmap::SlotMap;
 
 pub use crate::torrent::{Event, PeerStatus, TorrentError, TorrentState, TorrentStatus, Traffic};
 pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits};
+pub use contract::Breaches;
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};
 pub use limits::Limits;
 pub use output::{CloseHow, FetchRequest, NamedBy, Output, SaveKey, Segment, Wake};
@@ -82,6 +84,7 @@ pub struct Engine {
     /// Reused list of what a torrent wants done.
     actions: Vec<torrent::Action>,
     stopping: Stopping,
+    breaches: Breaches,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,7 @@ impl Engine {
             rng: rng.fork("torrents"),
             actions: Vec::new(),
             stopping: Stopping::No,
+            breaches: Breaches::default(),
             config,
         }
     }
@@ -203,6 +207,12 @@ impl Engine {
         self.torrents.keys()
     }
 
+    /// What the driver got wrong so far: nothing, if it keeps [the contract](crate::driving).
+    #[must_use]
+    pub const fn breaches(&self) -> &Breaches {
+        &self.breaches
+    }
+
     /// Our name towards peers and trackers in this run.
     #[must_use]
     pub const fn peer_id(&self) -> PeerId {
@@ -211,6 +221,7 @@ impl Engine {
 
     /// Time never runs backwards here, whatever the caller's clock does.
     fn advance(&mut self, now: Instant) {
+        self.breaches.time_went_back += u64::from(now < self.now);
         self.now = self.now.max(now);
     }
 }

@@ -101,6 +101,7 @@ impl Engine {
     pub(super) fn on_connected(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if !core::mem::replace(&mut conn.connecting, false) {
+            self.breaches.connected_twice += 1;
             return;
         }
         self.connecting -= 1;
@@ -113,6 +114,7 @@ impl Engine {
     pub(super) fn on_received(&mut self, id: ConnId, data: Bytes) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let bytes = data.len() as u64;
+        self.breaches.empty_read += u64::from(bytes == 0);
         match &mut conn.owner {
             ConnOwner::Closing => return,
             ConnOwner::Torrent(torrent, peer) => {
@@ -245,7 +247,8 @@ impl Engine {
     pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32) {
         if let Some(Conn { owner: ConnOwner::Torrent(torrent, peer), .. }) = self.conns.get(id) {
             let (torrent, peer) = (*torrent, *peer);
-            self.let_torrent(torrent, |torrent, turn| torrent.sent(peer, bytes, turn));
+            let held = self.let_torrent(torrent, |torrent, turn| torrent.sent(peer, bytes, turn));
+            self.breaches.sent_too_much += u64::from(held == Some(false));
         }
     }
 

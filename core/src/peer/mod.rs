@@ -272,9 +272,9 @@ impl Peer {
         }
     }
 
-    /// The driver's system took `bytes` of what was handed over.
-    pub fn sent(&mut self, bytes: u32) {
-        self.outgoing.sent(bytes);
+    /// The driver's system took `bytes` of what was handed over. Says whether so many were.
+    pub fn sent(&mut self, bytes: u32) -> bool {
+        self.outgoing.sent(bytes)
     }
 
     /// Hands over what the calls so far have gathered to be said. Owners call it once at the end of a turn, so

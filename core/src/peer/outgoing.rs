@@ -54,9 +54,11 @@ impl Outgoing {
         cx.out.push(Action::Send(segment));
     }
 
-    /// The system took `bytes` of what the driver held.
-    pub(super) fn sent(&mut self, bytes: u32) {
+    /// The system took `bytes` of what the driver held; says whether it held that many.
+    pub(super) fn sent(&mut self, bytes: u32) -> bool {
+        let held = self.unsent >= u64::from(bytes);
         self.unsent = self.unsent.saturating_sub(u64::from(bytes));
+        held
     }
 
     /// Bytes the driver holds.

@@ -93,15 +93,15 @@ impl Torrent {
         self.with_peer(key, turn, |peer, cx| peer.receive(data, cx));
     }
 
-    /// The driver's system took some bytes.
-    pub fn sent(&mut self, key: PeerKey, bytes: u32, turn: &mut Turn<'_>) {
-        if let Some(slot) = self.peers.get_mut(key) {
-            slot.peer.sent(bytes);
-            if slot.peer.requests_waiting() > 0 {
-                self.serve(key, turn);
-                self.end_turn(key, turn);
-            }
+    /// The driver's system took some bytes. Says whether it had been given so many.
+    pub fn sent(&mut self, key: PeerKey, bytes: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(slot) = self.peers.get_mut(key) else { return true };
+        let held = slot.peer.sent(bytes);
+        if slot.peer.requests_waiting() > 0 {
+            self.serve(key, turn);
+            self.end_turn(key, turn);
         }
+        held
     }
 
     /// The stream ended by itself.
@@ -160,12 +160,20 @@ impl Torrent {
         let Some(slot) = self.peers.get_mut(key) else { return };
         let result = act(&mut slot.peer, &mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
         let mut greeting = None;
-        // The peer has taken in all of it already: what it has stands for every `have` that follows.
-        let told = actions.iter().any(|action| matches!(action, peer::Action::Has));
+        // The peer has taken in what it was told already, so that is counted before anything that could close
+        // it: what is taken back then is what was counted.
+        if actions.iter().any(|action| matches!(action, peer::Action::Has)) {
+            self.told_all(key);
+        } else {
+            for action in &actions {
+                if let peer::Action::Have(piece) = action {
+                    self.told_have(key, *piece);
+                }
+            }
+        }
         for action in actions.drain(..) {
             match action {
                 peer::Action::Greeted(handshake) => greeting = Some(handshake),
-                peer::Action::Have(_) if told => {}
                 action => self.react(key, action, turn),
             }
         }
@@ -183,8 +191,6 @@ impl Torrent {
             peer::Action::Got { block, data } => self.got(key, block, data, turn),
             peer::Action::Send(segment) => turn.out.push(Action::Send { conn: slot.conn, segment }),
             peer::Action::Withdrawn(block) => self.withdrawn(key, block),
-            peer::Action::Has => self.told_all(key),
-            peer::Action::Have(piece) => self.told_have(key, piece),
             peer::Action::Wasted(bytes) => self.past.wasted += u64::from(bytes),
             peer::Action::Requested(block) => self.requested(key, block, turn),
             // Somebody to give a slot to, or a slot to give to somebody: the choker looks at once.
@@ -192,6 +198,7 @@ impl Torrent {
             peer::Action::Extended => self.extended(key, turn),
             // What may be asked now is looked at at the end of every turn.
             peer::Action::Unchoked | peer::Action::Choked | peer::Action::Hint | peer::Action::Snubbed => {}
+            peer::Action::Has | peer::Action::Have(_) => {} // let_act has counted them
             peer::Action::Greeted(_) => unreachable!("let_act keeps greetings back"),
         }
     }
