@@ -222,6 +222,7 @@ impl Host {
                 output => self.perform(output),
             }
         };
+        debug_assert!(engine.breaches().is_none(), "the driver broke the contract: {:?}", engine.breaches());
         self.shared.disk.submit(&mut self.jobs);
         let mut to_flush = std::mem::take(&mut self.to_flush);
         for conn in to_flush.drain(..) {

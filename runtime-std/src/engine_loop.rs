@@ -209,6 +209,7 @@ impl Host {
                 output => self.perform(output),
             }
         };
+        debug_assert!(engine.breaches().is_none(), "the driver broke the contract: {:?}", engine.breaches());
         self.wiring.disk.submit(&mut self.jobs);
         wake.map(|wake| wake.at)
     }
