@@ -351,11 +351,17 @@ fn send_from(file: &OwnedFd, offset: &mut u64, len: usize, socket: &Socket) -> i
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{Read as _, Write as _};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::sync::mpsc::{self, Receiver};
 
+    use pieceful_core::disk::{DiskAction, Layout, LayoutFile};
+    use pieceful_core::id::{Block, DiskOp, PieceIndex, TorrentId};
+    use pieceful_core::metainfo::SafePath;
+
     use super::*;
+    use crate::disk::Job;
 
     const SOON: Duration = Duration::from_secs(20);
 
@@ -468,5 +474,31 @@ mod tests {
         assert!(matches!(next(&inbox), Input::Closed { end: StreamEnd::Refused, .. }));
         assert_eq!(wiring.crew.wait(SOON), 0);
         assert!(inbox.try_recv().is_err());
+    }
+
+    #[test]
+    fn blocks_go_from_file_to_socket_and_one_that_is_not_there_ends_the_connection() {
+        let (wiring, inbox) = wiring();
+        let folder = tempfile::tempdir().unwrap();
+        let torrent = TorrentId::default();
+        let named =
+            |name: &str, len| LayoutFile { path: Some(SafePath::single(name)), ..LayoutFile::unnamed(len) };
+        let layout = Layout::new(10, [named("a", 4), LayoutFile::unnamed(3), named("b", 13)]).unwrap();
+        fs::write(folder.path().join("a"), "abcd").unwrap();
+        fs::write(folder.path().join("b"), "efg").unwrap(); // 10 bytes short
+        wiring.disk.add_torrent(torrent, folder.path().to_owned());
+        let open = DiskAction::Open { layout: Arc::new(layout) };
+        wiring.disk.submit(&mut vec![Job { op: DiskOp::default(), torrent, action: open }]);
+
+        let (stream, mut peer) = pair(&wiring, &inbox);
+        let block = |piece, offset, len| Block { piece: PieceIndex(piece), offset, len };
+        stream.send(bytes(b"<"));
+        stream.send(Segment::Block { torrent, block: block(0, 1, 9) });
+        stream.send(bytes(b">"));
+        stream.send(Segment::Block { torrent, block: block(1, 0, 10) });
+        let mut all = Vec::new();
+        let _ = peer.read_to_end(&mut all); // cut off
+        assert_eq!(all, b"<bcd\0\0\0efg>");
+        assert_eq!(wiring.crew.wait(SOON), 0);
     }
 }
