@@ -50,12 +50,16 @@ type Outcome = Result<(), StopError>;
 struct Last {
     events: Arc<Hub>,
     ended: Sender<Outcome>,
+    orders: Receiver<Command>,
     outcome: Outcome,
 }
 
 impl Drop for Last {
     fn drop(&mut self) {
         self.events.close();
+        // Whoever waits for an answer to a command that came too late learns that there is none.
+        self.orders.close();
+        while self.orders.try_recv().is_ok() {}
         let _ = self.ended.try_send(self.outcome); // nobody is left to ask
     }
 }
@@ -95,7 +99,7 @@ pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) ->
     // Without a bound: only the application fills it, and only with its own commands.
     let (commands, orders) = async_channel::unbounded();
     let (end, ended) = async_channel::bounded(1);
-    let last = Last { events, ended: end, outcome: Ok(()) };
+    let last = Last { events, ended: end, orders: orders.clone(), outcome: Err(StopError::Broken) };
     thread::Builder::new()
         .name("pieceful".into())
         .spawn(move || {

@@ -415,7 +415,7 @@ mod tests {
         stream.heard();
         async_io::block_on(world.executor.run(async {
             for _ in 0..100 {
-                yield_now().await
+                yield_now().await;
             }
         }));
         assert!(world.shared.inbox.is_empty(), "not while paused");

@@ -151,7 +151,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
     };
     let engine = Engine::new(config, seed, clock.now());
     let ended = Ended::default();
-    let last = Last { events, ended: ended.clone(), outcome: Ok(()) };
+    let last = Last { events, ended: ended.clone(), outcome: Err(StopError::Broken) };
     thread::Builder::new()
         .name("pieceful-engine".into())
         .spawn(move || {

@@ -84,12 +84,15 @@ pub enum AddError {
     Stopped,
 }
 
-/// Why a session did not stop in good order. It has stopped all the same.
+/// Why a session did not end in good order. It has ended all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopError {
     /// Trackers, peers or the disk did not answer in time and were left behind.
     #[error("not everything ended within {} seconds", STOP_TIME.as_secs())]
     TimedOut,
+    /// Its thread ended in a panic.
+    #[error("the session broke down: this is a bug")]
+    Broken,
 }
 
 /// A running client with any number of torrents.
