@@ -220,6 +220,22 @@ fn one_that_floods_with_requests() {
 }
 
 #[test]
+fn one_that_tells_what_it_has_between_requests_that_get_it_closed() {
+    let mut said = words::have(0).to_vec();
+    for _ in 0..200 {
+        said.extend_from_slice(&words::request(1, 0, 16_384));
+    }
+    said.extend_from_slice(&words::have(5));
+    closed_by_name(88, Rude::saying(said), "InvalidRequests");
+}
+
+#[test]
+fn one_that_tells_twice_what_it_has() {
+    let said = [words::have(1), words::bitfield(33, |piece| piece < 9), words::bitfield(33, |_| true)];
+    finishes(beside(89, Rude { wrong_hash: false, then: said.into() }.script()), MINUTES);
+}
+
+#[test]
 fn one_that_sends_messages_nobody_knows() {
     let said: Vec<Bytes> = (20..=255).map(|id| words::message(id, b"de")).collect();
     finishes(beside(86, Rude { wrong_hash: false, then: said }.script()), MINUTES);

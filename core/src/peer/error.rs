@@ -40,9 +40,6 @@ pub enum CloseReason {
     /// Its bitfield does not fit the torrent.
     #[error(transparent)]
     Bitfield(#[from] BitfieldError),
-    /// It said what it has a second time.
-    #[error("a second bitfield")]
-    BitfieldTwice,
     /// It named a piece the torrent does not have.
     #[error("piece {piece} of a torrent of {pieces}")]
     NoSuchPiece {
@@ -103,7 +100,6 @@ impl CloseReason {
             self,
             Self::Wire(_)
                 | Self::Bitfield(_)
-                | Self::BitfieldTwice
                 | Self::NoSuchPiece { .. }
                 | Self::FastNotAgreed
                 | Self::InvalidRequests(_)

@@ -124,10 +124,14 @@ impl Peer {
         Ok(())
     }
 
-    /// It told all it has at once. Once only, and before any `have` (BEP 3).
+    /// It told all it has at once. That comes first of all (BEP 3), and once more from aria2, in place of many
+    /// `have`s when it got many pieces at a time. What it once had, it has.
     fn on_told(&mut self, has: Bitfield, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
         if self.told {
-            return Err(CloseReason::BitfieldTwice);
+            if self.has.is_full() {
+                return Ok(());
+            }
+            return has.iter().try_for_each(|piece| self.on_have(piece, cx));
         }
         self.told = true;
         self.has = has;

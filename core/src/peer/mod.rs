@@ -76,7 +76,7 @@ pub struct Peer {
     decoder: Decoder,
     phase: Phase,
     limits: Limits,
-    /// What the peer has; told once by a bitfield, then by `have`.
+    /// What the peer has; told by a bitfield, then by `have`.
     has: Bitfield,
     told: bool,
     fast: bool,
@@ -159,7 +159,8 @@ pub enum Action {
     Send(Segment),
     /// Its handshake is there. Nothing more is read of it until the owner calls [`Peer::open`].
     Greeted(wire::Handshake),
-    /// It told what it has: see [`Peer::has`]. Comes before any `Have`, at most once.
+    /// It told what it has: see [`Peer::has`]. Comes before any `Have`, at most once; what it tells at once
+    /// later comes as `Have`s.
     Has,
     /// It has one more piece.
     Have(PieceIndex),

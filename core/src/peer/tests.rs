@@ -175,11 +175,32 @@ fn what_does_not_fit_the_torrent_is_named() {
     assert_eq!(hears(&Message::Have(PieceIndex(8))), outside);
     assert_eq!(hears(&Message::Request(block(8, 0))), outside);
     assert!(matches!(hears(&Message::Bitfield(Bytes::from_static(&[1, 2]))), CloseReason::Wire(_)));
-    let mut scene = Scene::fast();
-    scene.hears(&Message::HaveAll).unwrap();
-    assert_eq!(scene.hears(&Message::HaveNone), Err(CloseReason::BitfieldTwice));
     let mut scene = Scene::open(Reserved::NONE, &bits(&[]));
     assert_eq!(scene.hears(&Message::HaveAll), Err(CloseReason::FastNotAgreed));
+}
+
+#[test]
+fn a_later_bitfield_tells_of_new_pieces_as_have_does_and_takes_none_back() {
+    let mut scene = Scene::fast();
+    scene.hears(&Message::Bitfield(bits(&[0, 1]).to_wire().into())).unwrap();
+    scene.hears(&Message::Bitfield(bits(&[1, 4, 5]).to_wire().into())).unwrap();
+    assert!(
+        matches!(scene.out[..], [Action::Has, Action::Have(PieceIndex(4)), Action::Have(PieceIndex(5))]),
+        "{:?}",
+        scene.out
+    );
+    assert_eq!(*scene.peer.has(), bits(&[0, 1, 4, 5]));
+}
+
+#[test]
+fn all_at_once_after_have_tells_of_each_piece_once() {
+    let mut scene = Scene::fast();
+    for message in [Message::Have(PieceIndex(3)), Message::HaveAll, Message::HaveAll, Message::HaveNone] {
+        scene.hears(&message).unwrap();
+    }
+    assert!(scene.peer.has().is_full());
+    assert_eq!(scene.out.len(), 8, "{:?}", scene.out);
+    assert!(scene.out.iter().all(|action| matches!(action, Action::Have(_))), "{:?}", scene.out);
 }
 
 #[test]
