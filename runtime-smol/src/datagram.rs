@@ -46,7 +46,8 @@ pub(crate) async fn receive(socket: Rc<Async<UdpSocket>>, scratch: Scratch, cloc
     loop {
         let mut failed = socket.readable().await.err();
         for _ in 0..BURST_MAX {
-            match socket.get_ref().recv_from(&mut scratch.borrow_mut()) {
+            let received = socket.get_ref().recv_from(&mut scratch.borrow_mut());
+            match received {
                 Ok((len, from)) => {
                     let data = Bytes::copy_from_slice(&scratch.borrow()[..len]);
                     inbox.push(Item::Datagram(clock.now(), Input::Datagram { from, data }));
