@@ -85,6 +85,7 @@ impl Trackers {
             tier.due = cx.now;
             for tracker in &mut tier.trackers {
                 tracker.standing = Standing::Unknown;
+                tracker.owed_stopped = false;
                 tracker.timetable.begin(cx.now);
             }
         }
@@ -111,7 +112,9 @@ impl Trackers {
     /// Tells every tracker we are known at that we leave. Ends with [`Action::Told`], after 5 s at the latest.
     ///
     /// A tracker that was asked for the first time and has not answered yet may know us: it is told as well,
-    /// but not waited for, since it is more likely dead. All of them are told at the same time, however many.
+    /// but not waited for, since it is more likely dead. One that is being told something else, such as that we
+    /// are complete, may answer that first: two requests under way may arrive in either order, and it would
+    /// take us in again. All others are told at the same time, however many.
     pub fn stop(&mut self, numbers: &Numbers, cx: &mut Cx<'_, Action>) {
         if self.phase != Phase::Running {
             if self.phase == Phase::Idle {
@@ -123,16 +126,16 @@ impl Trackers {
         for tier in &mut self.tiers {
             tier.due = Instant::NEVER;
             for tracker in &mut tier.trackers {
-                let asked = tracker.cancel(cx);
-                if tracker.standing == Standing::Known || asked {
-                    self.tags_given += 1;
-                    let tag = AnnounceTag(self.tags_given);
-                    let numbers = Numbers { numwant: 0, ..*numbers };
-                    let (info_hash, key, event) = (self.info_hash, self.key, AnnounceEvent::Stopped);
-                    tracker.announce(tag, &Announce { info_hash, key, event, numbers }, cx);
+                let known = tracker.standing == Standing::Known;
+                if known && tracker.flight.is_some() {
+                    tracker.owed_stopped = true;
+                    tier.due = cx.now + LAST_ANSWER_TIME;
+                } else {
+                    tracker.owed_stopped = tracker.cancel(cx) || known;
                 }
             }
         }
+        self.tell_stopped(numbers, cx);
         self.leave_when_told(cx);
     }
 
@@ -173,6 +176,8 @@ impl Trackers {
             Phase::Leaving { until } => {
                 if until <= cx.now {
                     self.cancel_all(cx);
+                } else {
+                    self.tell_stopped(numbers, cx);
                 }
                 self.leave_when_told(cx);
             }
@@ -184,7 +189,9 @@ impl Trackers {
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle => None,
-            Phase::Leaving { until } => Some(until),
+            Phase::Leaving { until } => {
+                Some(self.tiers.iter().map(|tier| tier.due).fold(until, Instant::min))
+            }
             Phase::Running => {
                 if self.under_way() >= ANNOUNCES_MAX {
                     return None; // every one of them is answered some time
@@ -249,7 +256,31 @@ impl Trackers {
             Err(error) => tier.failed(place, flight, error, cx),
         }
         if matches!(self.phase, Phase::Leaving { .. }) {
+            let owed = tier.trackers.iter().any(|tracker| tracker.owed_stopped);
+            tier.due = if owed { cx.now } else { Instant::NEVER };
             self.leave_when_told(cx);
+        }
+    }
+
+    /// Tells those who are yet to be told that we leave, unless they have a moment left to answer something else.
+    fn tell_stopped(&mut self, numbers: &Numbers, cx: &mut Cx<'_, Action>) {
+        for tier in &mut self.tiers {
+            let late = tier.due <= cx.now;
+            if late {
+                tier.due = Instant::NEVER;
+            }
+            for tracker in tier.trackers.iter_mut().filter(|tracker| tracker.owed_stopped) {
+                if tracker.flight.is_some() && !late {
+                    continue;
+                }
+                tracker.owed_stopped = false;
+                tracker.cancel(cx);
+                self.tags_given += 1;
+                let tag = AnnounceTag(self.tags_given);
+                let numbers = Numbers { numwant: 0, ..*numbers };
+                let (info_hash, key, event) = (self.info_hash, self.key, AnnounceEvent::Stopped);
+                tracker.announce(tag, &Announce { info_hash, key, event, numbers }, cx);
+            }
         }
     }
 
@@ -274,9 +305,10 @@ impl Trackers {
     }
 
     fn leave_when_told(&mut self, cx: &mut Cx<'_, Action>) {
-        let waiting = self.tiers.iter().flat_map(|tier| &tier.trackers);
-        if waiting.into_iter().any(|tracker| tracker.flight.is_some() && tracker.standing == Standing::Known)
-        {
+        let mut trackers = self.tiers.iter().flat_map(|tier| &tier.trackers);
+        if trackers.any(|tracker| {
+            tracker.owed_stopped || tracker.flight.is_some() && tracker.standing == Standing::Known
+        }) {
             return;
         }
         self.phase = Phase::Idle;
@@ -285,6 +317,7 @@ impl Trackers {
 
     fn cancel_all(&mut self, cx: &mut Cx<'_, Action>) {
         for tracker in self.trackers_mut() {
+            tracker.owed_stopped = false;
             tracker.cancel(cx);
         }
     }
@@ -390,6 +423,8 @@ struct Tracker {
     standing: Standing,
     /// It has to be told that the last piece has come.
     owed_completed: bool,
+    /// It has to be told that we leave.
+    owed_stopped: bool,
     /// What it wants to be told with every announce.
     id: Option<Bytes>,
     flight: Option<Flight>,
@@ -418,6 +453,7 @@ impl Tracker {
             named_by,
             standing: Standing::Unknown,
             owed_completed: false,
+            owed_stopped: false,
             id: None,
             flight: None,
             scraping: None,
@@ -465,6 +501,9 @@ impl Tracker {
 
 /// How long leaving may take.
 const LEAVING_TIME: Duration = Duration::from_secs(5);
+
+/// How much of it a tracker has to answer what it was told before.
+const LAST_ANSWER_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

@@ -251,6 +251,42 @@ fn stopping_gives_up_after_five_seconds() {
     assert_eq!(scene.fail(&told[0]), [], "too late");
 }
 
+/// A tracker that is just being told of the last piece when we leave.
+fn leaving_while_completed_is_told() -> (Scene, Asked) {
+    let mut scene = Scene::new(&[], &[&["http://a/"]]);
+    let first = scene.start();
+    scene.answer(&first[0], OK);
+    let completed = asked(&scene.call(|t, cx| t.completed(&NUMBERS, cx)));
+    assert_eq!(completed[0].event, AnnounceEvent::Completed);
+    assert_eq!(scene.call(|t, cx| t.stop(&NUMBERS, cx)), [], "it would take us in again, if this came first");
+    (scene, completed[0].clone())
+}
+
+#[test]
+fn stopped_does_not_overtake_what_a_tracker_is_told_before() {
+    let (mut scene, completed) = leaving_while_completed_is_told();
+    scene.now += Duration::from_millis(1500);
+    assert!(matches!(scene.answer(&completed, OK)[..], [Action::Answered { .. }]));
+    let told = scene.next();
+    assert_eq!((scene.now, told[0].event), (Instant::from_micros(1_500_000), AnnounceEvent::Stopped));
+    assert_eq!(scene.answer(&told[0], OK), [Action::Told]);
+    assert_eq!(scene.trackers.deadline(), None);
+}
+
+#[test]
+fn a_tracker_that_is_slow_to_answer_is_told_all_the_same_that_we_leave() {
+    let (mut scene, completed) = leaving_while_completed_is_told();
+    scene.now = scene.trackers.deadline().unwrap();
+    assert_eq!(scene.now, Instant::from_micros(2_000_000));
+    let actions = scene.call(|t, cx| t.tick(&NUMBERS, cx));
+    assert_eq!(actions[0], Action::Cancel { tag: completed.tag });
+    assert_eq!(asked(&actions)[0].event, AnnounceEvent::Stopped);
+    assert_eq!(scene.trackers.deadline(), Some(Instant::from_micros(5_000_000)));
+    scene.now += Duration::from_secs(3);
+    let end = scene.call(|t, cx| t.tick(&NUMBERS, cx));
+    assert!(matches!(end[..], [Action::Cancel { .. }, Action::Told]), "{end:?}");
+}
+
 #[test]
 fn a_tracker_that_never_answered_is_told_but_not_waited_for() {
     let mut scene = Scene::new(&[], &[&["http://silent/"]]);
