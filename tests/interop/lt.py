@@ -1,0 +1,105 @@
+"""libtorrent as a seeder, a leecher or a maker of torrents. Needs an interpreter that has `libtorrent`.
+
+    lt.py version
+    lt.py create PATH OUT PIECE_LENGTH v1|hybrid [TRACKER...]
+    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT]
+
+`run` prints one JSON object a line: {"event": "listening"}, "finished" (everything is there and on disk),
+"alert". It ends when its standard input does.
+"""
+import json
+import os
+import sys
+import threading
+
+import libtorrent as lt
+
+PLAIN = int(lt.enc_policy.pe_disabled)
+SETTINGS = {
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_incoming_utp": False,
+    "enable_outgoing_utp": False,
+    "in_enc_policy": PLAIN,
+    "out_enc_policy": PLAIN,
+    "allow_multiple_connections_per_ip": True,
+    "ssrf_mitigation": False,
+    "announce_to_all_trackers": True,
+    "announce_to_all_tiers": True,
+    "min_reconnect_time": 1,
+    "alert_mask": int(
+        lt.alert.category_t.status_notification
+        | lt.alert.category_t.error_notification
+        | lt.alert.category_t.storage_notification
+        | lt.alert.category_t.tracker_notification
+        | lt.alert.category_t.connect_notification
+        | lt.alert.category_t.peer_notification
+    ),
+}
+
+
+def say(event, **more):
+    print(json.dumps({"event": event, **more}), flush=True)
+
+
+def create(path, out, piece_length, flavour, trackers):
+    flags = lt.create_torrent.v1_only if flavour == "v1" else 0
+    if hasattr(lt, "list_files"):
+        files = lt.list_files(path, flags=flags)
+    else:  # before 2.1
+        files = lt.file_storage()
+        lt.add_files(files, path, flags)
+    torrent = lt.create_torrent(files, int(piece_length), flags)
+    for tier, url in enumerate(trackers):
+        torrent.add_tracker(url, tier)
+    torrent.set_creator("libtorrent " + lt.__version__)
+    lt.set_piece_hashes(torrent, os.path.dirname(path))
+    with open(out, "wb") as file:
+        file.write(lt.bencode(torrent.generate()))
+
+
+def run(torrent, folder, listen, connect):
+    session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": listen.split(":")[0]})
+    params = lt.add_torrent_params()
+    params.ti = lt.torrent_info(torrent)
+    params.save_path = folder
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    handle = session.add_torrent(params)
+    if connect:
+        ip, port = connect.rsplit(":", 1)
+        handle.connect_peer((ip, int(port)))
+    finished = False
+    while True:
+        session.wait_for_alert(1000)
+        for alert in session.pop_alerts():
+            if isinstance(alert, lt.listen_succeeded_alert):
+                say("listening", on=str(alert.socket_type))
+            elif isinstance(alert, lt.torrent_finished_alert):
+                handle.flush_cache()
+                finished = True
+            elif isinstance(alert, lt.cache_flushed_alert) and finished:
+                say("finished")
+            else:
+                say("alert", what=alert.what(), message=alert.message())
+
+
+def until_stdin_ends():
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main(arguments):
+    command, rest = arguments[0], arguments[1:]
+    if command == "version":
+        print(lt.__version__)
+    elif command == "create":
+        create(rest[0], rest[1], rest[2], rest[3], rest[4:])
+    else:
+        threading.Thread(target=until_stdin_ends, daemon=True).start()
+        connect = rest[rest.index("--connect") + 1] if "--connect" in rest else None
+        run(rest[0], rest[1], rest[2], connect)
+
+
+main(sys.argv[1:])

@@ -1,0 +1,283 @@
+//! Downloads from, and uploads to, clients and trackers nobody here wrote: libtorrent, Transmission, aria2,
+//! opentracker. Everything is on loopback.
+//!
+//! What a case needs and this machine does not have is named at the end, and passes; with
+//! `PIECEFUL_INTEROP=require` it fails. Words on the command line choose cases by name:
+//! `cargo test -p pieceful-tests --test interop -- transmission udp`.
+
+mod aria2;
+mod http;
+mod libtorrent;
+mod opentracker;
+mod others;
+mod ours;
+mod processes;
+mod runner;
+mod tracker;
+mod transmission;
+mod trees;
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use crate::opentracker::Opentracker;
+use crate::others::{Others, Program};
+use crate::ours::{Driver, Ours};
+use crate::processes::{Place, copy_into, output_of, own_address};
+use crate::runner::Case;
+use crate::tracker::Tracker;
+use crate::trees::{Recipe, Sources, Torrent, recipes};
+
+/// How the two sides learn of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// The leecher is told the address.
+    Peer,
+    /// An HTTP tracker of ours.
+    Http,
+    /// opentracker over HTTP.
+    OpentrackerHttp,
+    /// opentracker over UDP.
+    Udp,
+}
+
+/// Who dials, when the other program downloads from us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialling {
+    They,
+    We,
+    /// Whoever is first to know.
+    ByTracker,
+}
+
+/// Downloads: who seeds, by which route, what. Those that take longest come first.
+const DOWNLOADS: &[(Program, Route, Recipe)] = &[
+    (Program::Transmission, Route::Peer, recipes::BIG_PIECES),
+    (Program::Transmission, Route::Peer, recipes::FILES),
+    (Program::Transmission, Route::Http, recipes::ONE_BYTE),
+    (Program::Transmission, Route::Udp, recipes::SMALL_PIECES),
+    (Program::Libtorrent, Route::Peer, recipes::FORTY_MIB_BY_LIBTORRENT),
+    (Program::Libtorrent, Route::Peer, recipes::BIG_PIECES),
+    (Program::Libtorrent, Route::Peer, recipes::ONE_BYTE),
+    (Program::Libtorrent, Route::Peer, recipes::FILES),
+    (Program::Libtorrent, Route::Peer, recipes::FILES_BY_LIBTORRENT),
+    (Program::Libtorrent, Route::Peer, recipes::FILES_HYBRID),
+    (Program::Libtorrent, Route::Peer, recipes::SMALL_PIECES_BY_LIBTORRENT),
+    (Program::Libtorrent, Route::Http, recipes::FILES),
+    (Program::Libtorrent, Route::Http, recipes::FORTY_MIB),
+    (Program::Libtorrent, Route::OpentrackerHttp, recipes::ONE_BYTE_BY_LIBTORRENT),
+    (Program::Libtorrent, Route::Udp, recipes::FILES_BY_LIBTORRENT),
+    (Program::Libtorrent, Route::Udp, recipes::BIG_PIECES_BY_LIBTORRENT),
+    (Program::Aria2, Route::Peer, recipes::FORTY_MIB),
+    (Program::Aria2, Route::Peer, recipes::BIG_PIECES_BY_LIBTORRENT),
+    (Program::Aria2, Route::Peer, recipes::ONE_BYTE),
+    (Program::Aria2, Route::Peer, recipes::FILES_BY_LIBTORRENT),
+    (Program::Aria2, Route::Http, recipes::SMALL_PIECES),
+    (Program::Aria2, Route::Udp, recipes::FILES),
+];
+
+/// Uploads: who leeches, who dials, what.
+const UPLOADS: &[(Program, Dialling, Recipe)] = &[
+    // Not the 60 files: Transmission makes no empty ones.
+    (Program::Transmission, Dialling::We, recipes::SMALL_PIECES),
+    (Program::Libtorrent, Dialling::They, recipes::FORTY_MIB),
+    (Program::Libtorrent, Dialling::We, recipes::FILES),
+    (Program::Aria2, Dialling::ByTracker, recipes::SMALL_PIECES),
+];
+
+/// How long a case may take. Transmission thinks in rounds of ten seconds, and the machine may be busy.
+const CASE_TIME: Duration = Duration::from_secs(90);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let cases = cases();
+    if arguments.iter().any(|argument| argument == "--list") {
+        cases.iter().for_each(|case| println!("{}: test", case.name));
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with('-')).collect();
+    let required = std::env::var_os("PIECEFUL_INTEROP").is_some_and(|value| value == "require");
+    match Bench::set_up() {
+        Ok(bench) => runner::run(cases, &words, &bench, required),
+        Err(failure) => {
+            println!("interop: cannot begin: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &(program, route, recipe) in DOWNLOADS {
+        for driver in [Driver::Std, Driver::Smol] {
+            let tracker =
+                matches!(route, Route::Udp | Route::OpentrackerHttp).then_some(Program::Opentracker);
+            cases.push(Case {
+                name: format!("download from {program:?} by {route:?}, {}, {driver:?}", recipe.name())
+                    .to_lowercase(),
+                needs: [Some(program), tracker, recipe.needs()].into_iter().flatten().collect(),
+                run: Box::new(move |bench| download(bench, program, route, recipe, driver)),
+            });
+        }
+    }
+    for &(program, dialling, recipe) in UPLOADS {
+        for driver in [Driver::Std, Driver::Smol] {
+            cases.push(Case {
+                name: format!("upload to {program:?}, {dialling:?} dial, {}, {driver:?}", recipe.name())
+                    .to_lowercase(),
+                needs: [Some(program), recipe.needs()].into_iter().flatten().collect(),
+                run: Box::new(move |bench| upload(bench, program, dialling, recipe, driver)),
+            });
+        }
+    }
+    cases
+}
+
+fn download(bench: &Bench, program: Program, route: Route, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let folder = place.folder("ours")?;
+    match route {
+        Route::Peer => {
+            let torrent = recipe.make(bench, &[], &place)?;
+            let seeder = bench.others.seed(program, &torrent, &place)?;
+            ours::download(driver, bench, &torrent, &[seeder.address()], &folder, &place)
+                .and_then(|()| torrent.compare(&folder))
+                .map_err(|error| error.and(seeder.story()))
+        }
+        Route::Http => {
+            let tracker = Tracker::start()?;
+            let torrent = recipe.make(bench, &[tracker.url()], &place)?;
+            let seeder = bench.others.seed(program, &torrent, &place)?;
+            tracker
+                .wait_seeder(&torrent.metainfo, &place)
+                .and_then(|()| ours::download(driver, bench, &torrent, &[], &folder, &place))
+                .and_then(|()| torrent.compare(&folder))
+                .and_then(|()| check_announces(&tracker))
+                .map_err(|error| error.and(format!("{:#?}", tracker.announces())).and(seeder.story()))
+        }
+        Route::OpentrackerHttp | Route::Udp => {
+            let scheme = if route == Route::Udp { "udp" } else { "http" };
+            let address = own_address()?;
+            let torrent = recipe.make(bench, &[format!("{scheme}://{address}/announce")], &place)?;
+            let program_path = bench.others.path(Program::Opentracker)?;
+            let mut tracker = Opentracker::start(program_path, address, &torrent.metainfo, &place)?;
+            let seeder = bench.others.seed(program, &torrent, &place)?;
+            tracker
+                .wait_seeder(&torrent.metainfo, &place)
+                .and_then(|()| ours::download(driver, bench, &torrent, &[], &folder, &place))
+                .and_then(|()| torrent.compare(&folder))
+                .map_err(|error| error.and(seeder.story()))
+        }
+    }
+}
+
+/// An error unless we told the tracker of the whole download, in order.
+fn check_announces(tracker: &Tracker) -> Result<()> {
+    let mut announces = tracker.announces();
+    announces.retain(|told| told.peer_id.starts_with(b"-PF"));
+    let events: Vec<_> = announces.iter().map(|told| (told.event.as_str(), told.left == 0)).collect();
+    if events == [("started", false), ("completed", true), ("stopped", true)] {
+        return Ok(());
+    }
+    Err(Failure::new(format!("we announced (event, nothing left) {events:?}")))
+}
+
+fn upload(bench: &Bench, program: Program, dialling: Dialling, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let tracker = if dialling == Dialling::ByTracker { Some(Tracker::start()?) } else { None };
+    let trackers: Vec<_> = tracker.iter().map(Tracker::url).collect();
+    let torrent = recipe.make(bench, &trackers, &place)?;
+    let (ours, theirs) = (place.folder("ours")?, place.folder("theirs")?);
+    copy_into(&torrent.source, &ours)?;
+    let mut seeder = Ours::start(driver, &torrent, &[], &ours)?.until_complete(&place)?;
+    if let Some(tracker) = &tracker {
+        tracker.wait_seeder(&torrent.metainfo, &place).map_err(|error| error.and(seeder.tell()))?;
+    }
+    let peer = if dialling == Dialling::They { Some(seeder.address()?) } else { None };
+    let mut leecher = bench.others.leech(program, &torrent, &theirs, peer, &place)?;
+    if dialling == Dialling::We {
+        seeder.call(leecher.address());
+    }
+    leecher
+        .wait_complete(&place)
+        .and_then(|()| torrent.compare(&theirs))
+        .map_err(|error| error.and(leecher.story()).and(seeder.tell()))?;
+    check_uploaded(&seeder, &torrent)?;
+    seeder.stop()
+}
+
+/// An error unless we sent every byte at least once.
+fn check_uploaded(seeder: &Ours, torrent: &Torrent) -> Result<()> {
+    let (sent, length) = (seeder.status()?.traffic.payload_up, torrent.metainfo.info.stored_length());
+    if sent >= length { Ok(()) } else { Err(Failure::new(format!("{sent} bytes sent of {length}"))) }
+}
+
+/// What all cases share.
+#[derive(Debug)]
+struct Bench {
+    sources: Sources,
+    others: Others,
+    /// The program under test.
+    pieceful: PathBuf,
+}
+
+impl Bench {
+    fn set_up() -> Result<Self> {
+        Ok(Self { sources: Sources::make()?, others: Others::find(), pieceful: build_program()? })
+    }
+}
+
+/// Builds `pieceful` as these tests were built, and says where it is. `PIECEFUL_BIN` names one that is there.
+fn build_program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PIECEFUL_BIN") {
+        return Ok(path.into());
+    }
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--package", "pieceful", "--bin", "pieceful", "--message-format", "json"]);
+    command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    for line in output_of(&mut command)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        if let Some(path) = message["executable"].as_str() {
+            return Ok(path.into());
+        }
+    }
+    Err(Failure::new("cargo built no program"))
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// Why a case failed, in words for a person, with what each side said.
+#[derive(Debug)]
+struct Failure(String);
+
+impl Failure {
+    fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+
+    fn from_error(error: impl Display) -> Self {
+        Self(error.to_string())
+    }
+
+    /// With something more to read.
+    fn and(self, more: impl Display) -> Self {
+        Self(format!("{}\n{more}", self.0))
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}

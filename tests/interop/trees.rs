@@ -1,0 +1,293 @@
+//! What is shared: files made from a fixed sequence, torrents of them made by us and by others, and whether
+//! two trees are the same byte for byte.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pieceful_core::metainfo::Metainfo;
+
+use crate::processes::{Place, output_of};
+use crate::{Bench, Failure, Result, libtorrent};
+
+const KIB: u32 = 1 << 10;
+const MIB: u32 = 1 << 20;
+
+/// Files to share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Tree {
+    /// A file of one byte.
+    OneByte,
+    /// A file of 5 MiB and a bit.
+    Five,
+    /// A file of 40 MiB and a bit.
+    Forty,
+    /// 60 files: empty ones, deep ones, and names in many scripts.
+    Sixty,
+}
+
+/// Who makes the torrent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// `pieceful create`.
+    Pieceful,
+    /// libtorrent, version 1 only.
+    Libtorrent,
+    /// libtorrent, versions 1 and 2 in one, with padding files.
+    Hybrid,
+}
+
+/// A torrent to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) tree: Tree,
+    pub(crate) piece_length: u32,
+    pub(crate) maker: Maker,
+}
+
+/// The torrents the cases choose from.
+pub(crate) mod recipes {
+    use super::{KIB, MIB, Maker, Recipe, Tree};
+
+    pub(crate) const ONE_BYTE: Recipe = Recipe::new(Tree::OneByte, 16 * KIB, Maker::Pieceful);
+    pub(crate) const ONE_BYTE_BY_LIBTORRENT: Recipe = Recipe::new(Tree::OneByte, 16 * KIB, Maker::Libtorrent);
+    pub(crate) const SMALL_PIECES: Recipe = Recipe::new(Tree::Five, 16 * KIB, Maker::Pieceful);
+    pub(crate) const SMALL_PIECES_BY_LIBTORRENT: Recipe =
+        Recipe::new(Tree::Five, 16 * KIB, Maker::Libtorrent);
+    pub(crate) const FORTY_MIB: Recipe = Recipe::new(Tree::Forty, 256 * KIB, Maker::Pieceful);
+    pub(crate) const FORTY_MIB_BY_LIBTORRENT: Recipe = Recipe::new(Tree::Forty, 256 * KIB, Maker::Libtorrent);
+    pub(crate) const BIG_PIECES: Recipe = Recipe::new(Tree::Forty, 8 * MIB, Maker::Pieceful);
+    pub(crate) const BIG_PIECES_BY_LIBTORRENT: Recipe = Recipe::new(Tree::Forty, 8 * MIB, Maker::Libtorrent);
+    pub(crate) const FILES: Recipe = Recipe::new(Tree::Sixty, 32 * KIB, Maker::Pieceful);
+    pub(crate) const FILES_BY_LIBTORRENT: Recipe = Recipe::new(Tree::Sixty, 16 * KIB, Maker::Libtorrent);
+    pub(crate) const FILES_HYBRID: Recipe = Recipe::new(Tree::Sixty, 32 * KIB, Maker::Hybrid);
+}
+
+impl Recipe {
+    const fn new(tree: Tree, piece_length: u32, maker: Maker) -> Self {
+        Self { tree, piece_length, maker }
+    }
+
+    /// In words.
+    pub(crate) fn name(self) -> String {
+        let what = match self.tree {
+            Tree::OneByte => "1 byte",
+            Tree::Five => "5 MiB",
+            Tree::Forty => "40 MiB",
+            Tree::Sixty => "60 files",
+        };
+        let maker = match self.maker {
+            Maker::Pieceful => "",
+            Maker::Libtorrent => ", made by libtorrent",
+            Maker::Hybrid => ", hybrid by libtorrent",
+        };
+        match self.piece_length {
+            long if long >= MIB => format!("{what} in pieces of {} MiB{maker}", long / MIB),
+            short => format!("{what} in pieces of {} KiB{maker}", short / KIB),
+        }
+    }
+
+    /// Writes the torrent file, with these trackers in it.
+    pub(crate) fn make(self, bench: &Bench, trackers: &[String], place: &Place) -> Result<Torrent> {
+        let (source, file) = (bench.sources.path(self.tree), place.path("made.torrent"));
+        match self.maker {
+            Maker::Pieceful => create(&bench.pieceful, &source, &file, self.piece_length, trackers)?,
+            Maker::Libtorrent => {
+                let python = bench.others.python()?;
+                libtorrent::create(python, &source, &file, self.piece_length, "v1", trackers)?;
+            }
+            Maker::Hybrid => {
+                let python = bench.others.python()?;
+                libtorrent::create(python, &source, &file, self.piece_length, "hybrid", trackers)?;
+            }
+        }
+        let metainfo = Metainfo::parse(fs::read(&file)?).map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Torrent { file, metainfo, source })
+    }
+}
+
+fn create(pieceful: &Path, source: &Path, file: &Path, piece_length: u32, trackers: &[String]) -> Result<()> {
+    let mut command = Command::new(pieceful);
+    command.arg("create").arg(source).arg("-o").arg(file);
+    command.arg("--piece-length").arg(piece_length.to_string());
+    for tracker in trackers {
+        command.arg("--tracker").arg(tracker);
+    }
+    output_of(&mut command)?;
+    Ok(())
+}
+
+/// A torrent file and what it is of.
+#[derive(Debug)]
+pub(crate) struct Torrent {
+    pub(crate) file: PathBuf,
+    pub(crate) metainfo: Metainfo,
+    /// The file or folder it was made from.
+    pub(crate) source: PathBuf,
+}
+
+impl Torrent {
+    /// An error unless `folder` has the torrent's files, all of them and nothing else, byte for byte.
+    pub(crate) fn compare(&self, folder: &Path) -> Result<()> {
+        let Some(name) = self.source.file_name() else { return Err(Failure::new("a source without a name")) };
+        let only: Vec<_> = fs::read_dir(folder)?
+            .map(|entry| entry.map(|e| e.file_name()))
+            .collect::<std::io::Result<_>>()?;
+        if only != [name] {
+            return Err(Failure::new(format!("the folder should hold {name:?} alone, and has {only:?}")));
+        }
+        let (ours, theirs) = (folder.join(name), &self.source);
+        if theirs.is_file() {
+            return same_bytes(&ours, theirs);
+        }
+        let (have, should) = (files_below(&ours)?, files_below(theirs)?);
+        if have != should {
+            let missing: Vec<_> = should.difference(&have).collect();
+            let extra: Vec<_> = have.difference(&should).collect();
+            return Err(Failure::new(format!(
+                "files missing: {missing:?}, files nobody asked for: {extra:?}"
+            )));
+        }
+        have.iter().try_for_each(|path| same_bytes(&ours.join(path), &theirs.join(path)))
+    }
+}
+
+fn files_below(folder: &Path) -> Result<BTreeSet<PathBuf>> {
+    fn walk(folder: &Path, top: &Path, into: &mut BTreeSet<PathBuf>) -> Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                walk(&path, top, into)?;
+            } else {
+                into.insert(path.strip_prefix(top).map_or(path.clone(), Path::to_owned));
+            }
+        }
+        Ok(())
+    }
+    let mut found = BTreeSet::new();
+    walk(folder, folder, &mut found)?;
+    Ok(found)
+}
+
+fn same_bytes(one: &Path, other: &Path) -> Result<()> {
+    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let (mut one_file, mut other_file) = (File::open(one)?, File::open(other)?);
+    let mut offset = 0;
+    loop {
+        let (here, there) = (fill(&mut one_file, &mut left)?, fill(&mut other_file, &mut right)?);
+        if left[..here] != right[..there] {
+            let same = left[..here].iter().zip(&right[..there]).take_while(|(a, b)| a == b).count();
+            let words = format!("{} differs from its source at byte {}", one.display(), offset + same);
+            return Err(Failure::new(words));
+        }
+        if here == 0 {
+            return Ok(());
+        }
+        offset += here;
+    }
+}
+
+fn fill(file: &mut File, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    Ok(filled)
+}
+
+/// The trees on disk, made once for all cases.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    dir: tempfile::TempDir,
+}
+
+impl Sources {
+    pub(crate) fn make() -> Result<Self> {
+        let sources = Self { dir: tempfile::TempDir::with_prefix("pieceful-interop-sources-")? };
+        let mut noise = Noise(1);
+        noise.write(&sources.path(Tree::OneByte), 1)?;
+        noise.write(&sources.path(Tree::Five), (5 << 20) + 4_321)?;
+        noise.write(&sources.path(Tree::Forty), (40 << 20) + 12_345)?;
+        let top = sources.path(Tree::Sixty);
+        for (path, length) in sixty_files() {
+            let path = top.join(path);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            noise.write(&path, length)?;
+        }
+        Ok(sources)
+    }
+
+    pub(crate) fn path(&self, tree: Tree) -> PathBuf {
+        self.dir.path().join(match tree {
+            Tree::OneByte => "one.bin",
+            Tree::Five => "five.bin",
+            Tree::Forty => "forty.bin",
+            Tree::Sixty => "sixty files – ünïcode",
+        })
+    }
+}
+
+fn sixty_files() -> Vec<(String, u64)> {
+    let named: [(&str, u64); 20] = [
+        ("a first empty file", 0),
+        ("日本語/これはテスト.txt", 12_345),
+        ("日本語/空っぽ", 0),
+        ("Русский/файл.bin", 70_000),
+        ("العربية/ملف.dat", 16_384),
+        ("ελληνικά.txt", 1),
+        ("emoji/🎉🧩.bin", 33_333),
+        // Nothing invisible: libtorrent takes zero-width joiners and direction marks out of names.
+        ("emoji/👧.txt", 99),
+        ("Ünïcödé – ß & Œ.dat", 16_383),
+        ("한국어/중첩/파일", 16_385),
+        ("deep/1/2/3/4/5/6/7/8/9/10/11/12/bottom.bin", 40_000),
+        ("deep/1/2/3/empty", 0),
+        ("deep/1/2/3/4/empty too", 0),
+        ("spaces  in   a name.txt", 5),
+        ("quotes ' and ; $(echo no) # % + &.txt", 777),
+        (".hidden/.file", 20),
+        ("no extension", 65_536),
+        ("UPPER.TXT", 3),
+        (
+            "long/a name of two hundred bytes, or near to that, which no file system that anybody still uses should have trouble with, as they allow two hundred and fifty-five of them, or of characters - enough.bin",
+            131_072,
+        ),
+        ("zzz last empty file", 0),
+    ];
+    let numbered = (0..40_u64).map(|n| (format!("many/{n:02}.bin"), n * n * 131));
+    named.into_iter().map(|(path, length)| (path.to_owned(), length)).chain(numbered).collect()
+}
+
+/// Bytes without a pattern: a block in a wrong place has to show.
+struct Noise(u64);
+
+impl Noise {
+    fn write(&mut self, path: &Path, length: u64) -> Result<()> {
+        let mut file = BufWriter::new(File::create_new(path)?);
+        let mut left = length;
+        while left > 0 {
+            let word = self.word().to_le_bytes();
+            let taken = left.min(8);
+            file.write_all(&word[..taken as usize])?;
+            left -= taken;
+        }
+        file.flush()?;
+        Ok(())
+    }
+
+    /// SplitMix64.
+    fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
