@@ -199,7 +199,7 @@ fn message(kind: Kind, piece: u8, at: u16) -> Message {
     let block = Block {
         piece,
         offset: u32::from(at) % 5 * BLOCK_LEN,
-        len: if at % 7 == 0 { u32::from(at) } else { BLOCK_LEN },
+        len: if at.is_multiple_of(7) { u32::from(at) } else { BLOCK_LEN },
     };
     match kind {
         Kind::Choke => Message::Choke,

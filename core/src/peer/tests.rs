@@ -239,7 +239,7 @@ fn a_slow_connection_is_given_no_more_than_its_credit() {
     }
     let mut served = 0;
     while scene.peer.next_to_serve().is_some() {
-        scene.act(|peer, cx| peer.serve_directly(cx));
+        scene.act(Peer::serve_directly);
         served += BLOCK_LEN;
     }
     assert!((256 << 10..300 << 10).contains(&served), "{served}");
