@@ -72,8 +72,7 @@ fn drive(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let mut cx = Cx { now, rng: &mut rng, out: &mut out };
     peer.connected(&mut cx);
     peer.receive(Bytes::copy_from_slice(&theirs.encode()), &mut cx).expect("a proper handshake");
-    peer.open(hello, &have, &ExtendedHandshake::default(), &[PieceIndex(3)], &mut cx)
-        .expect("nothing else was sent");
+    peer.open(hello, &have, &ExtendedHandshake::default(), &mut cx).expect("nothing else was sent");
 
     let mut asked: Vec<Block> = Vec::new();
     let mut next = 0;

@@ -2,7 +2,7 @@
 
 use crate::bitfield::Bitfield;
 use crate::cx::Cx;
-use crate::id::{PeerId, PieceIndex};
+use crate::id::PeerId;
 use crate::time::Instant;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::{DecoderLimits, Handshake, Message, Reserved};
@@ -64,7 +64,6 @@ impl Peer {
         hello: Hello,
         have: &Bitfield,
         extension: &ExtendedHandshake,
-        allows: &[PieceIndex],
         cx: &mut Cx<'_, Action>,
     ) -> Result<(), CloseReason> {
         let Phase::Greeting(Greeting { ours, theirs: Some(theirs) }) = &self.phase else { return Ok(()) };
@@ -89,12 +88,6 @@ impl Peer {
         if self.extended {
             let payload = extension.encode().into();
             Message::Extended { id: 0, payload }.encode(self.outgoing.control());
-        }
-        if self.fast {
-            for &piece in allows {
-                Message::AllowedFast(piece).encode(self.outgoing.control());
-            }
-            self.allows = allows.to_vec();
         }
         self.phase = Phase::Open;
         self.heard = cx.now;

@@ -57,7 +57,7 @@ use crate::wire::{self, Decoder, Message};
 use asking::{Answer, Asking};
 use greeting::Greeting;
 use outgoing::Outgoing;
-use serving::{Serving, Verdict};
+use serving::{Request, Serving, Verdict};
 
 /// A peer that sends nothing for this long is gone (BEP 3: keep-alives come every two minutes).
 const SILENCE_MAX: Duration = Duration::from_secs(150);
@@ -89,8 +89,9 @@ pub struct Peer {
     /// Pieces it serves us even while choking (BEP 6), and those it suggests.
     allowed: Vec<PieceIndex>,
     suggested: Vec<PieceIndex>,
-    /// Pieces we serve it even while choking.
+    /// Pieces we serve it even while choking, and how many bytes of them are still to be had that way.
     allows: Vec<PieceIndex>,
+    allows_bytes: u64,
     asking: Asking,
     serving: Serving,
     outgoing: Outgoing,
@@ -236,6 +237,7 @@ impl Peer {
             allowed: Vec::new(),
             suggested: Vec::new(),
             allows: Vec::new(),
+            allows_bytes: 0,
             asking: Asking::new(now, limits.asked_max),
             serving: Serving::default(),
             outgoing: Outgoing::default(),
@@ -368,13 +370,18 @@ impl Peer {
 
     /// Queues a request it made. `ours`: the block lies inside a piece that we have.
     pub fn admit(&mut self, block: Block, ours: bool) -> Result<(), CloseReason> {
-        let may = !self.choked || self.allows.contains(&block.piece);
-        // A request that crosses our choke on the way is refused, but nobody's fault.
-        if ours && !may && block.len <= SERVED_LEN_MAX {
-            self.reject(block);
-            return Ok(());
-        }
-        match self.serving.request(block, ours && may, self.limits.requests_max) {
+        let len = u64::from(block.len);
+        let given = self.choked && self.allows.contains(&block.piece) && self.allows_bytes >= len;
+        let request = match (ours, !self.choked || given) {
+            (false, _) => Request::Invalid,
+            (true, false) => Request::WhileChoked,
+            (true, true) => Request::Valid,
+        };
+        match self.serving.request(block, request, self.limits.requests_max) {
+            Verdict::Queued if given => {
+                self.allows_bytes -= len;
+                Ok(())
+            }
             Verdict::Queued => Ok(()),
             Verdict::Refused => {
                 self.reject(block);
@@ -382,6 +389,17 @@ impl Peer {
             }
             Verdict::TooManyInvalid => Err(CloseReason::InvalidRequests(block)),
             Verdict::Flood => Err(CloseReason::RequestFlood),
+        }
+    }
+
+    /// Serves it `pieces` even while choking (BEP 6), each byte of them once: `bytes` in all.
+    pub fn allow(&mut self, pieces: &[PieceIndex], bytes: u64) {
+        if self.fast && self.allows.is_empty() {
+            for &piece in pieces {
+                Message::AllowedFast(piece).encode(self.outgoing.control());
+            }
+            self.allows = pieces.to_vec();
+            self.allows_bytes = bytes;
         }
     }
 
@@ -446,6 +464,7 @@ impl Peer {
     pub fn unchoke(&mut self) {
         if self.choked {
             self.choked = false;
+            self.serving.unchoked();
             Message::Unchoke.encode(self.outgoing.control());
         }
     }

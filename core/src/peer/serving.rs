@@ -10,6 +10,9 @@ pub const SERVED_LEN_MAX: u32 = 128 * 1024;
 const INVALID_MAX: u32 = 100;
 /// Requests beyond the announced queue length, before the peer is closed.
 const OVER_MAX: u32 = 500;
+/// Requests after a choke, before the peer is closed. It may have had a whole queue of them under way when the
+/// choke left us, so this is far above one.
+const WHILE_CHOKED_MAX: u32 = 2_000;
 
 /// What a peer wants from us and has not yet got.
 #[derive(Debug, Default)]
@@ -19,6 +22,17 @@ pub(super) struct Serving {
     reading: VecDeque<Reading>,
     invalid: u32,
     over: u32,
+    while_choked: u32,
+}
+
+/// How a request stands to what the peer may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    Valid,
+    /// We have it, but refuse this peer's requests: ours may have crossed its own on the way.
+    WhileChoked,
+    /// No such bytes, or we do not have them.
+    Invalid,
 }
 
 #[derive(Debug)]
@@ -40,11 +54,20 @@ pub(super) enum Verdict {
 }
 
 impl Serving {
-    /// The peer asks for `block`; `valid`: we have it and the peer may have it.
-    pub(super) fn request(&mut self, block: Block, valid: bool, max: u32) -> Verdict {
-        if !valid || block.len > SERVED_LEN_MAX || block.len == 0 {
-            self.invalid += 1;
-            return if self.invalid > INVALID_MAX { Verdict::TooManyInvalid } else { Verdict::Refused };
+    /// The peer asks for `block`.
+    pub(super) fn request(&mut self, block: Block, request: Request, max: u32) -> Verdict {
+        match request {
+            Request::Valid if block.len > SERVED_LEN_MAX => return Verdict::Refused,
+            Request::Valid => {}
+            Request::WhileChoked => {
+                self.while_choked += 1;
+                let flood = self.while_choked > WHILE_CHOKED_MAX;
+                return if flood { Verdict::Flood } else { Verdict::Refused };
+            }
+            Request::Invalid => {
+                self.invalid += 1;
+                return if self.invalid > INVALID_MAX { Verdict::TooManyInvalid } else { Verdict::Refused };
+            }
         }
         if self.len() as u32 >= max {
             self.over += 1;
@@ -55,6 +78,11 @@ impl Serving {
         }
         self.queued.push_back(block);
         Verdict::Queued
+    }
+
+    /// The peer is served again.
+    pub(super) fn unchoked(&mut self) {
+        self.while_choked = 0;
     }
 
     /// The peer no longer wants `block`; says whether it was still to be served.
@@ -127,7 +155,7 @@ mod tests {
     fn a_cancelled_request_is_not_served_even_while_it_is_being_read() {
         let mut serving = Serving::default();
         for number in 0..3 {
-            assert_eq!(serving.request(block(number), true, 10), Verdict::Queued);
+            assert_eq!(serving.request(block(number), Request::Valid, 10), Verdict::Queued);
         }
         assert_eq!(serving.begin_read(), Some(block(0)));
         assert!(serving.cancel(block(0)));
@@ -142,11 +170,28 @@ mod tests {
     #[test]
     fn floods_and_nonsense_end_in_a_verdict() {
         let mut serving = Serving::default();
-        let mut verdicts = (0..OVER_MAX + 11).map(|number| serving.request(block(number), true, 10));
+        let mut verdicts =
+            (0..OVER_MAX + 11).map(|number| serving.request(block(number), Request::Valid, 10));
         assert!(verdicts.by_ref().take(10).all(|verdict| verdict == Verdict::Queued));
         assert_eq!(verdicts.last(), Some(Verdict::Flood));
-        let mut verdicts = (0..=INVALID_MAX).map(|number| serving.request(block(number), false, 10));
+        let mut verdicts =
+            (0..=INVALID_MAX).map(|number| serving.request(block(number), Request::Invalid, 10));
         assert_eq!(verdicts.next(), Some(Verdict::Refused));
         assert_eq!(verdicts.last(), Some(Verdict::TooManyInvalid));
+    }
+
+    #[test]
+    fn blocks_beyond_128_kib_are_refused_however_many_are_asked_for() {
+        let mut serving = Serving::default();
+        let large = Block { len: SERVED_LEN_MAX + 1, ..block(0) };
+        assert!((0..1_000).all(|_| serving.request(large, Request::Valid, 10) == Verdict::Refused));
+    }
+
+    #[test]
+    fn one_that_goes_on_asking_long_after_a_choke_is_a_flood() {
+        let mut serving = Serving::default();
+        let mut ask = |count| (0..count).map(|n| serving.request(block(n), Request::WhileChoked, 10)).last();
+        assert_eq!(ask(WHILE_CHOKED_MAX), Some(Verdict::Refused));
+        assert_eq!(ask(1), Some(Verdict::Flood));
     }
 }

@@ -34,7 +34,7 @@ impl Scene {
         scene.act(Peer::connected);
         let theirs = Handshake { reserved, info_hash: [7; 20], peer_id: PeerId([2; 20]) };
         scene.act(|peer, cx| peer.receive(Bytes::copy_from_slice(&theirs.encode()), cx)).unwrap();
-        scene.act(|peer, cx| peer.open(HELLO, have, &ExtendedHandshake::default(), &[], cx)).unwrap();
+        scene.act(|peer, cx| peer.open(HELLO, have, &ExtendedHandshake::default(), cx)).unwrap();
         scene.said.handshake().unwrap().expect("we introduce ourselves");
         scene.out.clear();
         scene
@@ -102,7 +102,7 @@ fn an_incoming_peer_that_sends_everything_at_once_is_heard_after_it_was_taken_in
     scene.act(|peer, cx| peer.receive(bytes.into(), cx)).unwrap();
     assert!(matches!(&scene.out[..], [Action::Greeted(_)]), "{:?}", scene.out);
     assert!(scene.said.handshake().unwrap().is_none(), "we do not answer before the owner says so");
-    scene.act(|peer, cx| peer.open(HELLO, &bits(&[]), &ExtendedHandshake::default(), &[], cx)).unwrap();
+    scene.act(|peer, cx| peer.open(HELLO, &bits(&[]), &ExtendedHandshake::default(), cx)).unwrap();
     assert!(scene.said.handshake().unwrap().is_some());
     assert!(matches!(&scene.out[1..], [Action::Has, Action::Unchoked]), "{:?}", scene.out);
     assert!(scene.peer.has().is_full());
@@ -228,6 +228,25 @@ fn requests_are_served_in_order_and_cancelled_or_choked_ones_are_refused() {
             Message::Reject(block(0, 3)),
         ]
     );
+}
+
+#[test]
+fn a_choked_newcomer_gets_what_it_is_allowed_each_byte_once() {
+    let mut scene = Scene::fast();
+    scene.said();
+    scene.act(|peer, _| peer.allow(&[PieceIndex(3)], 2 * u64::from(BLOCK_LEN)));
+    for number in [0, 1, 0] {
+        scene.act(|peer, _| peer.admit(block(3, number), true)).unwrap();
+        while let Some(block) = scene.peer.begin_read() {
+            let data = Bytes::from(vec![0; BLOCK_LEN as usize]);
+            scene.act(|peer, cx| peer.end_read(block, Some(data), cx));
+        }
+    }
+    scene.act(|peer, _| peer.admit(block(4, 0), true)).unwrap();
+    let said = scene.said();
+    assert_eq!(said[0], Message::AllowedFast(PieceIndex(3)));
+    assert!(matches!(said[1..3], [Message::Piece { .. }, Message::Piece { .. }]), "{said:?}");
+    assert_eq!(said[3..], [Message::Reject(block(3, 0)), Message::Reject(block(4, 0))]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::chain::Chain;
 use crate::disk::DiskAction;
 use crate::id::{Block, PeerKey, PieceIndex};
 use crate::peer::{CloseReason, Peer};
-use crate::picker::{Has, PickOptions, Received};
+use crate::picker::{Has, PickOptions, PieceOrder, Received};
 use crate::time::Instant;
 
 /// A peer that would take longer than this for a whole piece helps with pieces others have begun.
@@ -26,6 +26,7 @@ impl Torrent {
         useful.remove_all(self.picker.have());
         slot.useful = useful.count();
         slot.peer.set_interesting(slot.useful > 0);
+        self.allow_fast(key);
     }
 
     /// A peer has one more piece.
@@ -43,7 +44,11 @@ impl Torrent {
 
     /// Two seeds have nothing to say to each other.
     pub(super) fn close_if_seed(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
-        let is_seed = |slot: &Slot| slot.peer.has_told() && slot.peer.has().is_full();
+        // One that says it only uploads (BEP 21) is as good as a seed to one that needs nothing.
+        let is_seed = |slot: &Slot| {
+            let takes_nothing = slot.peer.extension().is_some_and(|theirs| theirs.upload_only);
+            takes_nothing || slot.peer.has_told() && slot.peer.has().is_full()
+        };
         if self.picker.is_complete() && self.peers.get(key).is_some_and(is_seed) {
             self.close(key, CloseReason::NothingToExchange, turn);
         }
@@ -55,7 +60,9 @@ impl Torrent {
             return;
         }
         let Some(slot) = self.peers.get_mut(key) else { return };
-        let want = if slot.useful == 0 { 0 } else { slot.peer.wants_requests(turn.now) };
+        // What a choking peer allows lies anywhere: no use to somebody who reads from the front.
+        let no_use = slot.useful == 0 || slot.peer.is_choking_us() && self.order == PieceOrder::Sequential;
+        let want = if no_use { 0 } else { slot.peer.wants_requests(turn.now) };
         if want == 0 {
             return;
         }

@@ -232,6 +232,7 @@ impl Torrent {
         slot.peer_id = Some(handshake.peer_id);
         turn.out.push(Action::Event(Event::PeerConnected { torrent: self.id, peer: slot.address }));
         let extension = ExtendedHandshake {
+            upload_only: self.picker.is_complete(),
             client: Some(self.settings.client_name.clone()),
             port: self.settings.listen_port,
             request_queue: Some(self.settings.peer.requests_max),
@@ -240,7 +241,7 @@ impl Torrent {
         };
         let have = self.picker.have().clone();
         let hello = self.hello;
-        self.let_act(key, turn, |peer, cx| peer.open(hello, &have, &extension, &[], cx));
+        self.let_act(key, turn, |peer, cx| peer.open(hello, &have, &extension, cx));
     }
 
     fn admit(&mut self, key: PeerKey, handshake: &Handshake, turn: &mut Turn<'_>) -> Result<(), CloseReason> {

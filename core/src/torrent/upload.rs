@@ -1,5 +1,6 @@
 //! Giving blocks: who may ask, in which order they are served, and within which limits.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,12 @@ use crate::choke::{Candidate, Mode};
 use crate::cx::Cx;
 use crate::disk::DiskAction;
 use crate::id::{Block, PeerKey};
+use crate::scope;
 use crate::time::Instant;
+use crate::wire;
 
+/// Pieces a choked newcomer may have: as many as common clients give.
+const ALLOWED_FAST: u32 = 10;
 /// How soon peers that wait for the upload limit are looked at again.
 const SERVE_AGAIN: Duration = Duration::from_millis(50);
 
@@ -23,6 +28,20 @@ impl Torrent {
             Ok(()) => self.serve(key, turn),
             Err(reason) => self.close(key, reason, turn),
         }
+    }
+
+    /// Gives a newcomer a few pieces while it is choked, so that it has something to trade (BEP 6). Which ones
+    /// follows from its address, so coming back brings no others.
+    pub(super) fn allow_fast(&mut self, key: PeerKey) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        let IpAddr::V4(address) = scope::plain(slot.address.ip()) else { return };
+        if slot.peer.has().count() >= ALLOWED_FAST {
+            return;
+        }
+        let mut pieces = wire::allowed_fast(address, &self.hello.info_hash, self.hello.pieces, ALLOWED_FAST);
+        pieces.retain(|piece| self.picker.have().get(*piece) && !slot.peer.has().get(*piece));
+        let bytes = pieces.iter().map(|piece| u64::from(self.layout.piece_len(*piece))).sum();
+        slot.peer.allow(&pieces, bytes);
     }
 
     /// Serves a peer's requests as far as the connection, the disk and the limits have room.
