@@ -86,6 +86,9 @@ pub fn scrape_url(url: &str, info_hash: [u8; 20]) -> Option<String> {
     };
     let (before, last) = path.rsplit_once('/')?;
     let after = last.strip_prefix("announce")?;
+    if before.ends_with(":/") {
+        return None; // that was a host called announce, not a path
+    }
     let mut scrape = String::with_capacity(url.len() + 80);
     let _ = write!(scrape, "{before}/scrape{after}");
     if let Some(query) = query {
@@ -363,6 +366,7 @@ mod tests {
             ("http://a.example/announce?x2%0644", Some("http://a.example/scrape?x2%0644&info_hash=")),
             ("http://a.example/x/announce?x=2/4", Some("http://a.example/x/scrape?x=2/4&info_hash=")),
             ("http://a.example/a", None),
+            ("http://announce.example", None),
             ("http://a.example/x%064announce", None),
         ] {
             assert_eq!(scrape_url(url, [1; 20]), start.map(|start| format!("{start}{escaped}")), "{url}");
