@@ -1,4 +1,4 @@
-//! Drives [`pieceful_core`] with [smol](::smol): one thread for the engine and all sockets.
+//! Drives [`pieceful_core`] with [smol]: one thread for the engine and all sockets.
 //!
 //! The same [`Session`] as in [`pieceful_std`], with `async` methods where there is something to wait for.
 //! They may be awaited on any executor. The thread is the session's own; disk workers, and the few lookups and
