@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::disk::Allocation;
-use pieceful_core::engine::{Config, Engine, Event, PieceOrder, RateLimits, SaveKey};
+use pieceful_core::engine::{Config, Engine, Event, PieceOrder, RateLimits, SaveKey, SeedingLimits};
 use pieceful_core::id::{ConnId, TorrentId};
 use pieceful_core::time::Instant;
 
@@ -40,6 +40,8 @@ pub struct Spec {
     pub overwrite: bool,
     /// Bytes per second of its torrent.
     pub rates: RateLimits,
+    /// How long its torrent goes on once it is complete.
+    pub seeding: SeedingLimits,
     /// Trackers its user named.
     pub trackers: Vec<String>,
     /// Peers its user named, beside those it is introduced to.
@@ -66,6 +68,7 @@ impl Default for Spec {
             allocation: Allocation::default(),
             overwrite: false,
             rates: RateLimits::default(),
+            seeding: SeedingLimits::default(),
             trackers: Vec::new(),
             peers: Vec::new(),
             introduced: true,

@@ -281,6 +281,7 @@ impl World {
         add.allocation = spec.allocation;
         add.overwrite = spec.overwrite;
         add.rates = spec.rates;
+        add.seeding = spec.seeding;
         self.trace.write(now, &name, format_args!("starts"));
         self.add_torrent(&name, add, data);
     }

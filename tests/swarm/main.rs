@@ -6,4 +6,5 @@ mod commands;
 mod download;
 mod odd_peers;
 mod rates;
+mod seeding;
 mod trackers;

@@ -20,7 +20,9 @@ use core::net::SocketAddr;
 
 use slotmap::SlotMap;
 
-pub use crate::torrent::{Event, PeerStatus, TorrentError, TorrentState, TorrentStatus, Traffic};
+pub use crate::torrent::{
+    Event, PeerStatus, SeedingLimits, TorrentError, TorrentState, TorrentStatus, Traffic,
+};
 pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits};
 pub use contract::Breaches;
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};

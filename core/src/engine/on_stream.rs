@@ -95,7 +95,7 @@ impl Engine {
         self.greeting.retain(|greeting| *greeting != id);
         let Some(conn) = self.conns.get(id) else { return };
         self.out.push_back(Output::Event(Event::PeerClosed { torrent: None, peer: conn.address, reason }));
-        self.close_conn(id);
+        self.close_conn(id, CloseHow::Now);
     }
 
     pub(super) fn on_connected(&mut self, id: ConnId) {

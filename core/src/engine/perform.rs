@@ -63,7 +63,9 @@ impl Engine {
                 let op = self.ops.insert((id, task));
                 self.out.push_back(Output::Disk { op, torrent: id, action });
             }
-            Action::Close { conn } => self.close_conn(conn),
+            Action::Close { conn, after_send } => {
+                self.close_conn(conn, if after_send { CloseHow::AfterSend } else { CloseHow::Now });
+            }
             Action::Fetch { tag, url, named_by } => self.fetch(id, tag, url, named_by),
             Action::Udp { tag, host, port, named_by, announce } => {
                 self.ask_udp(id, tag, named_by, &host, port, announce);
@@ -81,13 +83,13 @@ impl Engine {
     }
 
     /// Gives up a connection; its handle lives until the driver says that it is gone.
-    pub(super) fn close_conn(&mut self, id: ConnId) {
+    pub(super) fn close_conn(&mut self, id: ConnId, how: CloseHow) {
         if let Some(conn) = self.conns.get_mut(id)
             && !matches!(conn.owner, ConnOwner::Closing)
         {
             conn.owner = ConnOwner::Closing;
             self.deadlines.disarm(Owner::Conn(id));
-            self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
+            self.out.push_back(Output::Close { conn: id, how });
         }
     }
 

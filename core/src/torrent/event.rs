@@ -25,6 +25,11 @@ pub enum Event {
         /// Which torrent.
         torrent: TorrentId,
     },
+    /// A complete torrent has reached one of its [`SeedingLimits`](super::SeedingLimits), and is paused.
+    SeedingDone {
+        /// Which torrent.
+        torrent: TorrentId,
+    },
     /// The torrent cannot go on; everything it has is kept.
     Failed {
         /// Which torrent.

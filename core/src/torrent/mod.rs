@@ -11,6 +11,7 @@ mod event;
 mod judge;
 mod known;
 mod peers;
+mod seeding;
 mod spec;
 mod status;
 mod upload;
@@ -29,6 +30,7 @@ use slotmap::SlotMap;
 pub use error::TorrentError;
 pub use event::Event;
 pub use known::Source;
+pub use seeding::SeedingLimits;
 pub use spec::{AddTorrent, RateLimits};
 pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
 
@@ -88,6 +90,11 @@ pub struct Torrent {
     upload: Bucket,
     download: Bucket,
     finished: bool,
+    seeding: SeedingLimits,
+    /// Since when it has been complete.
+    complete_since: Option<Instant>,
+    /// Payload sent.
+    given: u64,
     past: Past,
     down: Meter,
     up: Meter,
@@ -149,6 +156,8 @@ pub enum Action {
     Close {
         /// Which.
         conn: ConnId,
+        /// Whether what was handed over is still to be sent.
+        after_send: bool,
     },
     /// Do something to the files; the answer comes back with `task`.
     Disk {
@@ -315,6 +324,9 @@ impl Torrent {
             upload: Bucket::new(spec.rates.upload),
             download: Bucket::new(spec.rates.download),
             finished: false,
+            seeding: spec.seeding,
+            complete_since: None,
+            given: 0,
             past: Past::default(),
             down: Meter::default(),
             up: Meter::default(),
@@ -426,6 +438,7 @@ impl Torrent {
         if self.is_running() {
             self.tick_choker(turn);
             self.serve_on(turn);
+            self.see_to_seeding(turn);
         }
     }
 
@@ -439,7 +452,7 @@ impl Torrent {
 
     fn running_deadline(&self) -> Option<Instant> {
         let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
-        [choker, self.serve_again].into_iter().flatten().min()
+        [choker, self.serve_again, self.seeding_deadline()].into_iter().flatten().min()
     }
 
     fn disk(&mut self, task: Task, action: DiskAction, turn: &mut Turn<'_>) {

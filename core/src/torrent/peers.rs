@@ -208,6 +208,7 @@ impl Torrent {
         self.fill(key, turn);
         self.feed_starved(turn);
         self.flush(key, turn);
+        self.see_to_seeding(turn);
     }
 
     pub(super) fn flush(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
@@ -274,7 +275,8 @@ impl Torrent {
     /// Ends a connection for a reason of ours.
     pub(super) fn close(&mut self, key: PeerKey, reason: CloseReason, turn: &mut Turn<'_>) {
         if let Some(conn) = self.forget(key, reason, turn) {
-            turn.out.push(Action::Close { conn });
+            // A torrent that stops after giving enough owes the last of it still.
+            turn.out.push(Action::Close { conn, after_send: self.picker.is_complete() && self.paused });
         }
     }
 

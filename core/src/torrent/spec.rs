@@ -11,6 +11,8 @@ use crate::disk::Allocation;
 use crate::metainfo::Metainfo;
 use crate::picker::PieceOrder;
 
+use super::seeding::SeedingLimits;
+
 /// Highest rates in payload bytes per second; `None` is without limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
@@ -39,6 +41,8 @@ pub struct AddTorrent {
     pub peers_max: Option<u32>,
     /// Bytes per second of this torrent.
     pub rates: RateLimits,
+    /// How long it goes on once it is complete.
+    pub seeding: SeedingLimits,
     /// What an earlier run saved under [`SaveKey::Torrent`](crate::engine::SaveKey::Torrent).
     pub saved: Option<Bytes>,
 }
@@ -56,6 +60,7 @@ impl AddTorrent {
             overwrite: false,
             peers_max: None,
             rates: RateLimits::default(),
+            seeding: SeedingLimits::default(),
             saved: None,
         }
     }

@@ -81,7 +81,7 @@ impl Torrent {
         }
         let mut actions = core::mem::take(&mut self.scratch);
         slot.peer.serve_directly(&mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
-        self.up.add(turn.now, len);
+        self.count_given(len, turn);
         for action in actions.drain(..) {
             self.react(key, action, turn);
         }
@@ -95,7 +95,7 @@ impl Torrent {
         let mut actions = core::mem::take(&mut self.scratch);
         let mut cx = Cx { now: turn.now, rng: turn.rng, out: &mut actions };
         let sent = slot.peer.end_read(block, data, &mut cx);
-        self.up.add(turn.now, u64::from(sent));
+        self.count_given(u64::from(sent), turn);
         for action in actions.drain(..) {
             self.react(key, action, turn);
         }
@@ -103,6 +103,12 @@ impl Torrent {
         self.serve(key, turn);
         self.flush(key, turn);
         self.serve_on(turn);
+        self.see_to_seeding(turn);
+    }
+
+    fn count_given(&mut self, bytes: u64, turn: &Turn<'_>) {
+        self.up.add(turn.now, bytes);
+        self.given += bytes;
     }
 
     /// Goes on with peers that had to wait, in turn.

@@ -96,6 +96,7 @@ impl Torrent {
         if core::mem::replace(&mut self.finished, true) {
             return;
         }
+        self.complete_since = Some(turn.now);
         turn.out.push(Action::Save(Bytes::new()));
         turn.out.push(Action::Event(Event::Finished { torrent: self.id }));
         self.announce_completed(turn);

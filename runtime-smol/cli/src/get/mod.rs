@@ -254,6 +254,7 @@ fn subject(event: &Event) -> Option<TorrentId> {
     match event {
         Event::Checked { torrent, .. }
         | Event::Finished { torrent }
+        | Event::SeedingDone { torrent }
         | Event::Failed { torrent, .. }
         | Event::PieceFailed { torrent, .. }
         | Event::PeerConnected { torrent, .. }
