@@ -263,6 +263,11 @@ impl Host {
             _ => 0,
         };
         self.engine.handle(self.now, input);
+        assert!(
+            self.engine.breaches().is_none(),
+            "this driver broke the contract: {:?}",
+            self.engine.breaches()
+        );
         self.drain(bytes);
     }
 

@@ -12,6 +12,7 @@
 //! assert!(!world.complete("bob"));
 //! ```
 
+mod asking;
 mod checker;
 mod data;
 mod disk;

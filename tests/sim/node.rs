@@ -52,6 +52,10 @@ pub struct Spec {
     pub listens: bool,
     /// How long after the world's beginning it starts.
     pub starts: Duration,
+    /// Whether it begins without the world's torrent.
+    pub idle: bool,
+    /// Whether its address is one of IPv6.
+    pub ipv6: bool,
     /// Whether everything its engine is told is kept, for [`World::tape`](crate::World::tape).
     pub recorded: bool,
 }
@@ -74,6 +78,8 @@ impl Default for Spec {
             introduced: true,
             listens: true,
             starts: Duration::ZERO,
+            idle: false,
+            ipv6: false,
             recorded: false,
         }
     }
@@ -131,9 +137,14 @@ impl Node {
 }
 
 /// The address of the `index`th node: each in a network of its own, all of them global.
-pub(crate) fn address(index: usize) -> SocketAddr {
+pub(crate) fn address(index: usize, ipv6: bool) -> SocketAddr {
     let [_, _, high, low] = (index as u32 + 1).to_be_bytes();
-    SocketAddr::new(IpAddr::from([11, high, low, 1]), 6881)
+    let ip = if ipv6 {
+        IpAddr::from([0x2001, 0x4860, index as u16 + 1, 0, 0, 0, 0, 1])
+    } else {
+        IpAddr::from([11, high, low, 1])
+    };
+    SocketAddr::new(ip, 6881)
 }
 
 #[derive(Debug, Default)]

@@ -74,6 +74,7 @@ impl World {
         owner.record(now, || Call::Handle(input.clone()));
         if let Some(engine) = &mut owner.engine {
             engine.handle(now, input);
+            assert!(engine.breaches().is_none(), "the simulator broke the contract: {:?}", engine.breaches());
         }
         self.drain(node);
     }
@@ -274,8 +275,8 @@ impl World {
 
     /// What an engine says it has must be on its disk, hash-correct, when it says so.
     pub(crate) fn check_claims(&mut self, node: usize, said: &[Said]) {
-        let data = std::sync::Arc::clone(&self.data);
         let Some(owner) = self.nodes[node].engine() else { return };
+        let Some((_, data)) = owner.torrents.first() else { return };
         let claims = |piece: u32| match said {
             said if said.contains(&Said::HaveAll) => true,
             said => said.iter().any(|said| match said {
@@ -291,8 +292,7 @@ impl World {
         if !has_claims || owner.torrents.len() != 1 {
             return;
         }
-        if let Some(piece) =
-            (0..data.pieces()).find(|&piece| claims(piece) && !owner.disk.holds(&data, piece))
+        if let Some(piece) = (0..data.pieces()).find(|&piece| claims(piece) && !owner.disk.holds(data, piece))
         {
             let name = self.nodes[node].name.clone();
             self.fail(&format!("{name} says it has piece {piece}, which is not right on its disk"));

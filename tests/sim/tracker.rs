@@ -58,7 +58,9 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    pub(crate) fn new(url: &str) -> Self {
+    /// A tracker that nobody knows yet.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
             manner: Manner::Up,
@@ -94,7 +96,8 @@ impl Tracker {
         }
     }
 
-    fn announce(&mut self, now: Instant, from: IpAddr, url: &str) -> Vec<u8> {
+    /// The body of the answer to an announce that came from `from`.
+    pub fn announce(&mut self, now: Instant, from: IpAddr, url: &str) -> Vec<u8> {
         let query = Query::of(url);
         let (Some(info_hash), Some(port)) = (query.bytes("info_hash"), query.number("port")) else {
             return b"d14:failure reason17:missing parameterse".to_vec();

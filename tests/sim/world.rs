@@ -5,10 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use pieceful_core::engine::{AddTorrent, Config, Engine, Event, TorrentStatus};
+use pieceful_core::engine::{AddTorrent, Config, Engine};
 use pieceful_core::id::TorrentId;
-use pieceful_core::peer::CloseReason;
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
 
@@ -108,8 +106,13 @@ impl World {
     /// A tracker; the part of its URL before the path.
     #[must_use]
     pub fn tracker(mut self, url: &str) -> Self {
-        self.trackers.push(Tracker::new(url));
+        self.add_tracker(url);
         self
+    }
+
+    /// Adds a tracker to a world that may be running.
+    pub fn add_tracker(&mut self, url: &str) {
+        self.trackers.push(Tracker::new(url));
     }
 
     /// A name that resolves.
@@ -196,7 +199,8 @@ impl World {
         let index = self.nodes.len();
         assert!(self.names.insert(name.to_owned(), index).is_none(), "two nodes called {name}");
         self.links.push(LinkState::new(spec.link));
-        self.nodes.push(Node { name: name.to_owned(), address: address(index), spec, kind });
+        let address = address(index, spec.ipv6);
+        self.nodes.push(Node { name: name.to_owned(), address, spec, kind });
     }
 
     // Running it.
@@ -283,7 +287,9 @@ impl World {
         add.rates = spec.rates;
         add.seeding = spec.seeding;
         self.trace.write(now, &name, format_args!("starts"));
-        self.add_torrent(&name, add, data);
+        if !spec.idle {
+            self.add_torrent(&name, add, data);
+        }
     }
 
     /// Adds another torrent to a running node.
@@ -306,14 +312,19 @@ impl World {
         }
     }
 
-    /// Calls the engine of a node, then does what comes of it.
+    /// Calls the engine of a node about its first torrent, then does what comes of it.
     pub fn command(&mut self, name: &str, command: impl FnOnce(&mut Engine, Instant, TorrentId)) {
+        let torrent = self.engine_node(name).torrents.first().expect("a node with a torrent").0;
+        self.engine(name, |engine, now| command(engine, now, torrent));
+    }
+
+    /// Calls the engine of a node, then does what comes of it.
+    pub fn engine(&mut self, name: &str, command: impl FnOnce(&mut Engine, Instant)) {
         self.begin();
         let (index, now) = (self.index(name), self.queue.now);
         let node = self.engine_node_mut(name);
         assert!(node.tape.is_none(), "a user's commands are not recorded");
-        let torrent = node.torrents.first().expect("a node with a torrent").0;
-        command(node.engine.as_mut().expect("a node that runs"), now, torrent);
+        command(node.engine.as_mut().expect("a node that runs"), now);
         self.trace.write(now, name, format_args!("is told something by its user"));
         self.drain(index);
     }
@@ -335,7 +346,7 @@ impl World {
 
     /// Shuts a node's engine down in good order.
     pub fn shutdown(&mut self, name: &str) {
-        self.command(name, |engine, now, _| engine.shutdown(now));
+        self.engine(name, Engine::shutdown);
     }
 
     /// Ends a node's engine from one moment to the next; its disk stays.
@@ -358,164 +369,19 @@ impl World {
         self.queue.at(self.queue.now, Step::Start(index));
     }
 
-    // Asking it.
-
-    /// The time since the beginning.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.queue.now.since(Instant::ZERO)
+    /// Puts pieces of a torrent on the node's disk, behind its engine's back.
+    pub fn put(&mut self, name: &str, data: &Data, pieces: impl IntoIterator<Item = u32>) {
+        self.engine_node_mut(name).disk.preload(data, pieces);
     }
 
-    /// The torrent.
-    #[must_use]
-    pub fn torrent(&self) -> &Arc<Data> {
-        &self.data
-    }
-
-    /// Whether the node has said that everything is there; what it said is then compared with its disk.
-    #[must_use]
-    pub fn complete(&self, name: &str) -> bool {
-        self.engine_node(name).complete
-    }
-
-    /// Every event of the node's engines so far.
-    #[must_use]
-    pub fn events(&self, name: &str) -> &[(Instant, Event)] {
-        &self.engine_node(name).events
-    }
-
-    /// Whether the node has had an event like this.
-    #[must_use]
-    pub fn saw(&self, name: &str, like: impl Fn(&Event) -> bool) -> bool {
-        self.events(name).iter().any(|(_, event)| like(event))
-    }
-
-    /// The numbers of the node's first torrent.
-    #[must_use]
-    pub fn status(&self, name: &str) -> TorrentStatus {
-        let node = self.engine_node(name);
-        let engine = node.engine.as_ref().expect("a node that runs");
-        engine.torrent(node.torrents[0].0).expect("a torrent that was not removed")
-    }
-
-    /// Whether the node runs, has its torrent, and its numbers are like this.
-    #[must_use]
-    pub fn status_is(&self, name: &str, like: impl FnOnce(&TorrentStatus) -> bool) -> bool {
-        let node = self.engine_node(name);
-        let status =
-            node.engine.as_ref().zip(node.torrents.first()).and_then(|(engine, (id, _))| engine.torrent(*id));
-        status.is_some_and(|status| like(&status))
-    }
-
-    /// Whether anybody is called that.
-    #[must_use]
-    pub fn knows(&self, name: &str) -> bool {
-        self.names.contains_key(name)
-    }
-
-    /// Whether `name` has banned `peer`.
-    #[must_use]
-    pub fn banned(&self, name: &str, peer: &str) -> bool {
-        let ip = self.address(peer).ip();
-        self.saw(name, |event| matches!(event, Event::PeerBanned { peer, .. } if peer.ip() == ip))
-    }
-
-    /// Why connections between `name` and `peer` ended, as `name` saw it.
-    #[must_use]
-    pub fn closed(&self, name: &str, peer: &str) -> Vec<CloseReason> {
-        let ip = self.address(peer).ip();
-        let events = self.events(name).iter();
-        events
-            .filter_map(|(_, event)| match event {
-                Event::PeerClosed { peer, reason, .. } if peer.ip() == ip => Some(reason.clone()),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// A node's address.
-    #[must_use]
-    pub fn address(&self, name: &str) -> SocketAddr {
-        self.nodes[self.index(name)].address
-    }
-
-    /// The bytes of a file on the node's disk.
-    #[must_use]
-    pub fn file(&self, name: &str, path: &str) -> Option<Bytes> {
-        self.engine_node(name).disk.contents(path)
-    }
-
-    /// Whether the node's disk holds the whole torrent.
-    #[must_use]
-    pub fn holds_everything(&self, name: &str) -> bool {
-        (0..self.data.pieces()).all(|piece| self.holds(name, piece))
-    }
-
-    /// Whether the node's disk holds the right bytes of a piece.
-    #[must_use]
-    pub fn holds(&self, name: &str, piece: u32) -> bool {
-        self.engine_node(name).disk.holds(&self.data, piece)
-    }
-
-    /// Whether the node's engine runs now.
-    #[must_use]
-    pub fn is_up(&self, name: &str) -> bool {
-        self.engine_node(name).engine.is_some()
-    }
-
-    /// What the engine of a node still waits for.
-    #[must_use]
-    pub fn outstanding(&self, name: &str) -> usize {
-        self.engine_node(name).checker.outstanding()
-    }
-
-    /// How many connections a scripted peer has had.
-    #[must_use]
-    pub fn met(&self, name: &str) -> u32 {
-        match &self.nodes[self.index(name)].kind {
-            Kind::Script(script) => script.met,
-            Kind::Engine(_) => panic!("{name} is not a scripted peer"),
-        }
+    /// Puts a file on the node's disk, behind its engine's back.
+    pub fn put_file(&mut self, name: &str, path: &str, contents: bytes::Bytes) {
+        self.engine_node_mut(name).disk.put(path, contents);
     }
 
     /// Makes a node's disk behave in another way from now on.
     pub fn set_disk(&mut self, name: &str, set: impl FnOnce(&mut crate::DiskProfile)) {
         set(&mut self.engine_node_mut(name).disk.profile);
-    }
-
-    /// A tracker by the order in which they were added.
-    #[must_use]
-    pub fn tracker_at(&self, place: usize) -> &Tracker {
-        &self.trackers[place]
-    }
-
-    /// The same, to change how it behaves.
-    pub fn tracker_mut(&mut self, place: usize) -> &mut Tracker {
-        &mut self.trackers[place]
-    }
-
-    /// SHA-1 over every output so far, with its time and its node.
-    #[must_use]
-    pub fn transcript(&self) -> [u8; 20] {
-        self.transcript.hash()
-    }
-
-    /// How many outputs there were.
-    #[must_use]
-    pub fn outputs(&self) -> u64 {
-        self.transcript.outputs()
-    }
-
-    /// The last things that happened, for people.
-    #[must_use]
-    pub fn trace(&self) -> String {
-        self.trace.to_string()
-    }
-
-    /// Everything that the node's present engine was told, if it is recorded.
-    #[must_use]
-    pub fn tape(&self, name: &str) -> &Tape {
-        self.engine_node(name).tape.as_ref().expect("a node that is recorded")
     }
 
     /// How many lines of trace are kept; 0 saves the time to write them.
@@ -533,7 +399,7 @@ impl World {
         self.nodes[self.index(name)].engine().unwrap_or_else(|| panic!("{name} is a scripted peer"))
     }
 
-    fn engine_node_mut(&mut self, name: &str) -> &mut EngineNode {
+    pub(crate) fn engine_node_mut(&mut self, name: &str) -> &mut EngineNode {
         let index = self.index(name);
         self.nodes[index].engine_mut().unwrap_or_else(|| panic!("{name} is a scripted peer"))
     }

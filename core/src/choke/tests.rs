@@ -1,3 +1,5 @@
+//! Rounds of a choker over peers made up for the purpose.
+
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;

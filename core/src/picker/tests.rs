@@ -1,3 +1,5 @@
+//! Small torrents and a few peers: what each pick must and must not be.
+
 use alloc::vec::Vec;
 
 use slotmap::SlotMap;

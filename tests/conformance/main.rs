@@ -1,0 +1,48 @@
+//! One suite for every host of the engine: both drivers over loopback, and the simulator.
+//!
+//! A driver of your own passes it by implementing [`host::Host`], or, if it has threads and sockets of its own,
+//! the smaller [`real::Driver`].
+
+mod host;
+mod real;
+mod simulated;
+mod suite;
+mod tracker;
+
+/// The suite, once for a host.
+macro_rules! conforms {
+    ($name:ident, $host:ty: $($case:ident)*) => {
+        mod $name {
+            $(#[test]
+            fn $case() {
+                crate::suite::$case(<$host as crate::host::Host>::new());
+            })*
+        }
+    };
+}
+
+macro_rules! hosts {
+    ($($case:ident)*) => {
+        conforms!(std_driver, crate::real::Real<pieceful_std::Session>: $($case)*);
+        conforms!(smol_driver, crate::real::Real<pieceful_smol::Session>: $($case)*);
+        conforms!(simulator, crate::simulated::Simulated: $($case)*);
+    };
+}
+
+hosts! {
+    a_leecher_that_dials_gets_everything
+    a_leecher_that_is_dialled_gets_everything
+    a_torrent_of_one_byte_arrives
+    files_nested_empty_and_of_any_name_arrive
+    two_halves_make_a_whole
+    what_is_on_disk_already_is_not_fetched_again
+    data_of_somebody_else_is_not_touched
+    a_refused_connection_does_not_keep_the_next_one_waiting
+    strangers_meet_through_a_tracker
+    two_torrents_go_at_once
+    it_works_over_ipv6
+    a_removed_torrent_leaves_its_files
+    a_client_stops_in_time
+    a_hanging_tracker_does_not_delay_the_end
+    a_client_that_has_stopped_can_be_started_on_its_folder_again
+}

@@ -1,0 +1,228 @@
+//! Drivers with real sockets, files and time. Nothing here waits for time to pass: every wait ends with what it
+//! waits for, or after a limit that only a broken driver reaches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
+use pieceful_core::id::{PieceIndex, TorrentId};
+use pieceful_std::{Options, SessionEvent, session};
+use pieceful_tests::Data;
+use smol::future::block_on;
+use tempfile::TempDir;
+
+use crate::host::Host;
+use crate::tracker;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A driver with a handle like both of ours.
+pub(crate) trait Driver: Sized {
+    type Events;
+
+    fn start(options: Options) -> std::io::Result<Self>;
+    fn listening(&self) -> SocketAddr;
+    fn events(&self) -> Self::Events;
+    fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent>;
+    fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId;
+    fn remove(&self, torrent: TorrentId);
+    fn status(&self, torrent: TorrentId) -> TorrentStatus;
+    fn stop(&self) -> bool;
+}
+
+impl Driver for pieceful_std::Session {
+    type Events = pieceful_std::Events;
+
+    fn start(options: Options) -> std::io::Result<Self> {
+        Self::start(options).map_err(std::io::Error::other)
+    }
+
+    fn listening(&self) -> SocketAddr {
+        self.listening()[0]
+    }
+
+    fn events(&self) -> Self::Events {
+        self.events()
+    }
+
+    fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent> {
+        events.next_timeout(limit)
+    }
+
+    fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId {
+        self.add(spec, folder).expect("a torrent that can be added")
+    }
+
+    fn remove(&self, torrent: TorrentId) {
+        self.remove(torrent);
+    }
+
+    fn status(&self, torrent: TorrentId) -> TorrentStatus {
+        self.status(torrent).expect("a torrent that is there")
+    }
+
+    fn stop(&self) -> bool {
+        self.stop().is_ok()
+    }
+}
+
+impl Driver for pieceful_smol::Session {
+    type Events = pieceful_smol::Events;
+
+    fn start(options: Options) -> std::io::Result<Self> {
+        Self::start(options).map_err(std::io::Error::other)
+    }
+
+    fn listening(&self) -> SocketAddr {
+        self.listening()[0]
+    }
+
+    fn events(&self) -> Self::Events {
+        self.events()
+    }
+
+    fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent> {
+        block_on(events.next_timeout(limit))
+    }
+
+    fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId {
+        block_on(self.add(spec, folder)).expect("a torrent that can be added")
+    }
+
+    fn remove(&self, torrent: TorrentId) {
+        self.remove(torrent);
+    }
+
+    fn status(&self, torrent: TorrentId) -> TorrentStatus {
+        block_on(self.status(torrent)).expect("a torrent that is there")
+    }
+
+    fn stop(&self) -> bool {
+        block_on(self.stop()).is_ok()
+    }
+}
+
+/// Clients of one driver on loopback.
+pub(crate) struct Real<D: Driver> {
+    folder: TempDir,
+    clients: BTreeMap<String, Client<D>>,
+}
+
+struct Client<D: Driver> {
+    driver: D,
+    events: D::Events,
+    seen: Vec<Event>,
+}
+
+impl<D: Driver> Real<D> {
+    fn folder_of(&self, client: &str) -> PathBuf {
+        self.folder.path().join(client)
+    }
+
+    fn client(&self, client: &str) -> &Client<D> {
+        self.clients.get(client).expect("a client that was started")
+    }
+}
+
+impl<D: Driver> Host for Real<D> {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        Self { folder, clients: BTreeMap::new() }
+    }
+
+    fn start(&mut self, client: &str, ipv6: bool) -> bool {
+        if self.clients.contains_key(client) {
+            return true;
+        }
+        let any: SocketAddr =
+            if ipv6 { ([0, 0, 0, 0, 0, 0, 0, 1], 0).into() } else { ([127, 0, 0, 1], 0).into() };
+        if TcpListener::bind(any).is_err() && ipv6 {
+            return false;
+        }
+        fs::create_dir_all(self.folder_of(client)).expect("a folder for the client");
+        let driver =
+            D::start(Options { listen: vec![any], ..Options::default() }).expect("a client that starts");
+        let events = driver.events();
+        self.clients.insert(client.to_owned(), Client { driver, events, seen: Vec::new() });
+        true
+    }
+
+    fn stop(&mut self, client: &str) {
+        let client = self.clients.remove(client).expect("a client that was started");
+        let began = Instant::now();
+        assert!(client.driver.stop(), "it did not stop in good order");
+        assert!(
+            began.elapsed() < session::STOP_TIME + Duration::from_secs(2),
+            "it took {:?}",
+            began.elapsed()
+        );
+    }
+
+    fn address(&self, client: &str) -> SocketAddr {
+        self.client(client).driver.listening()
+    }
+
+    fn nobody(&mut self) -> SocketAddr {
+        // A port that was free a moment ago.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("a bound socket has an address")
+    }
+
+    fn tracker(&mut self, hangs: bool) -> String {
+        tracker::start(hangs)
+    }
+
+    fn put(&mut self, client: &str, data: &Data, pieces: &[u32]) {
+        for (index, file) in data.layout.files().iter().enumerate() {
+            let Some(path) = &file.path else { continue };
+            let path = self.folder_of(client).join(path.to_string());
+            fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("folders can be made");
+            let mut contents = data.file(index).to_vec();
+            for piece in (0..data.pieces()).filter(|piece| !pieces.contains(piece)) {
+                for span in data.layout.spans(data.layout.whole(PieceIndex(piece))) {
+                    if span.file as usize == index {
+                        contents[span.offset as usize..][..span.len as usize].fill(0);
+                    }
+                }
+            }
+            fs::write(path, contents).expect("files can be written");
+        }
+    }
+
+    fn put_file(&mut self, client: &str, path: &str, contents: &[u8]) {
+        fs::write(self.folder_of(client).join(path), contents).expect("files can be written");
+    }
+
+    fn file(&self, client: &str, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.folder_of(client).join(path)).ok()
+    }
+
+    fn add(&mut self, client: &str, _data: &Arc<Data>, spec: AddTorrent) -> TorrentId {
+        self.client(client).driver.add(spec, &self.folder_of(client))
+    }
+
+    fn remove(&mut self, client: &str, torrent: TorrentId) {
+        self.client(client).driver.remove(torrent);
+    }
+
+    fn wait(&mut self, client: &str, like: &dyn Fn(&Event) -> bool) {
+        let name = client;
+        let client = self.clients.get_mut(client).expect("a client that was started");
+        let until = Instant::now() + SOON;
+        while !client.seen.iter().any(like) {
+            match D::next(&mut client.events, until.saturating_duration_since(Instant::now())) {
+                Some(SessionEvent::Event(event)) => client.seen.push(event),
+                Some(SessionEvent::Lagged(count)) => panic!("{name}: {count} events were dropped"),
+                None => panic!("{name} has told nothing of the kind, only {:#?}", client.seen),
+            }
+        }
+    }
+
+    fn downloaded(&mut self, client: &str, torrent: TorrentId) -> u64 {
+        self.client(client).driver.status(torrent).traffic.payload_down
+    }
+}

@@ -1,0 +1,214 @@
+//! What every host must do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pieceful_core::engine::{AddTorrent, Event, TorrentError};
+use pieceful_core::id::TorrentId;
+use pieceful_tests::Data;
+
+use crate::host::Host;
+
+const PIECE: u32 = 32 << 10;
+
+fn one_file(seed: u64) -> Arc<Data> {
+    Arc::new(Data::random(seed, &[(&format!("{seed}.bin"), 500_001)], PIECE))
+}
+
+fn spec(data: &Data, peers: &[SocketAddr]) -> AddTorrent {
+    AddTorrent { peers: peers.to_vec(), ..AddTorrent::new(Arc::clone(&data.metainfo)) }
+}
+
+fn all(data: &Data) -> Vec<u32> {
+    (0..data.pieces()).collect()
+}
+
+fn seeds(host: &mut impl Host, client: &str, data: &Arc<Data>, peers: &[SocketAddr]) -> TorrentId {
+    host.put(client, data, &all(data));
+    let torrent = host.add(client, data, spec(data, peers));
+    host.wait(client, &checked(torrent));
+    torrent
+}
+
+fn checked(torrent: TorrentId) -> impl Fn(&Event) -> bool {
+    move |event| matches!(event, Event::Checked { torrent: its, .. } if *its == torrent)
+}
+
+fn finished(torrent: TorrentId) -> impl Fn(&Event) -> bool {
+    move |event| matches!(event, Event::Finished { torrent: its } if *its == torrent)
+}
+
+/// Every file of the torrent lies in the client's folder as it should be.
+fn has_all(host: &impl Host, client: &str, data: &Data) {
+    for (index, file) in data.layout.files().iter().enumerate() {
+        let Some(path) = &file.path else { continue };
+        let found = host.file(client, &path.to_string());
+        assert!(found.as_deref() == Some(&data.file(index)[..]), "{client}: {path} is wrong or missing");
+    }
+}
+
+/// Alice has it, Bob dials her and gets it.
+fn goes_through(host: &mut impl Host, data: &Arc<Data>) -> TorrentId {
+    host.start("alice", false);
+    host.start("bob", false);
+    seeds(host, "alice", data, &[]);
+    let torrent = host.add("bob", data, spec(data, &[host.address("alice")]));
+    host.wait("bob", &finished(torrent));
+    has_all(host, "bob", data);
+    torrent
+}
+
+pub(crate) fn a_leecher_that_dials_gets_everything(mut host: impl Host) {
+    goes_through(&mut host, &one_file(1));
+}
+
+pub(crate) fn a_leecher_that_is_dialled_gets_everything(mut host: impl Host) {
+    let data = one_file(2);
+    host.start("alice", false);
+    host.start("bob", false);
+    let torrent = host.add("bob", &data, spec(&data, &[]));
+    host.wait("bob", &checked(torrent));
+    let bob = host.address("bob");
+    seeds(&mut host, "alice", &data, &[bob]);
+    host.wait("bob", &finished(torrent));
+    has_all(&host, "bob", &data);
+}
+
+pub(crate) fn a_torrent_of_one_byte_arrives(mut host: impl Host) {
+    goes_through(&mut host, &Arc::new(Data::single(3, 1, PIECE)));
+}
+
+pub(crate) fn files_nested_empty_and_of_any_name_arrive(mut host: impl Host) {
+    let files = [
+        ("empty", 0),
+        ("a/one", 1),
+        ("a/b/c/d/deep", 70_000),
+        ("grüße/日本語.txt", 33_000),
+        ("with space/-dash", PIECE.into()),
+        ("a/empty at the end", 0),
+    ];
+    goes_through(&mut host, &Arc::new(Data::random(4, &files, PIECE)));
+}
+
+pub(crate) fn two_halves_make_a_whole(mut host: impl Host) {
+    let data = one_file(5);
+    let (left, right) = (all(&data)[..8].to_vec(), all(&data)[8..].to_vec());
+    host.start("left", false);
+    host.start("right", false);
+    host.put("left", &data, &left);
+    host.put("right", &data, &right);
+    let one = host.add("left", &data, spec(&data, &[]));
+    host.wait("left", &checked(one));
+    let other = host.add("right", &data, spec(&data, &[host.address("left")]));
+    host.wait("left", &finished(one));
+    host.wait("right", &finished(other));
+    has_all(&host, "left", &data);
+    has_all(&host, "right", &data);
+}
+
+pub(crate) fn what_is_on_disk_already_is_not_fetched_again(mut host: impl Host) {
+    let data = one_file(6);
+    host.start("bob", false);
+    host.put("bob", &data, &all(&data)[..10]);
+    let torrent = goes_through(&mut host, &data);
+    let fetched = host.downloaded("bob", torrent);
+    let rest = data.contents.len() as u64 - 10 * u64::from(PIECE);
+    assert!(
+        fetched >= rest && fetched < rest + u64::from(PIECE),
+        "{fetched} bytes fetched, {rest} were missing"
+    );
+}
+
+pub(crate) fn data_of_somebody_else_is_not_touched(mut host: impl Host) {
+    let data = one_file(7);
+    host.start("bob", false);
+    host.put_file("bob", "7.bin", &[7; 100_000]);
+    host.add("bob", &data, spec(&data, &[]));
+    host.wait("bob", &|event| matches!(event, Event::Failed { error: TorrentError::OtherData { .. }, .. }));
+    assert!(host.file("bob", "7.bin").as_deref() == Some(&[7; 100_000]));
+}
+
+pub(crate) fn a_refused_connection_does_not_keep_the_next_one_waiting(mut host: impl Host) {
+    let data = one_file(8);
+    host.start("alice", false);
+    host.start("bob", false);
+    seeds(&mut host, "alice", &data, &[]);
+    let peers = [host.nobody(), host.address("alice")];
+    let torrent = host.add("bob", &data, spec(&data, &peers));
+    host.wait("bob", &finished(torrent));
+}
+
+pub(crate) fn strangers_meet_through_a_tracker(mut host: impl Host) {
+    let url = host.tracker(false);
+    let data = Arc::new(Data::with_trackers(9, &[("9.bin", 300_000)], PIECE, &[&url]));
+    host.start("alice", false);
+    host.start("bob", false);
+    seeds(&mut host, "alice", &data, &[]);
+    host.wait("alice", &|event| matches!(event, Event::TrackerAnswered { .. }));
+    let torrent = host.add("bob", &data, spec(&data, &[]));
+    host.wait("bob", &|event| matches!(event, Event::TrackerAnswered { peers: 1, .. }));
+    host.wait("bob", &finished(torrent));
+    has_all(&host, "bob", &data);
+}
+
+pub(crate) fn two_torrents_go_at_once(mut host: impl Host) {
+    let (first, second) = (one_file(10), one_file(11));
+    host.start("alice", false);
+    host.start("bob", false);
+    seeds(&mut host, "alice", &first, &[]);
+    seeds(&mut host, "alice", &second, &[]);
+    let peers = [host.address("alice")];
+    let one = host.add("bob", &first, spec(&first, &peers));
+    let other = host.add("bob", &second, spec(&second, &peers));
+    host.wait("bob", &finished(one));
+    host.wait("bob", &finished(other));
+    has_all(&host, "bob", &first);
+    has_all(&host, "bob", &second);
+}
+
+pub(crate) fn it_works_over_ipv6(mut host: impl Host) {
+    let data = one_file(12);
+    if !(host.start("alice", true) && host.start("bob", true)) {
+        println!("this machine has no IPv6: left out");
+        return;
+    }
+    seeds(&mut host, "alice", &data, &[]);
+    assert!(host.address("alice").is_ipv6());
+    let torrent = host.add("bob", &data, spec(&data, &[host.address("alice")]));
+    host.wait("bob", &finished(torrent));
+    has_all(&host, "bob", &data);
+}
+
+pub(crate) fn a_removed_torrent_leaves_its_files(mut host: impl Host) {
+    let data = one_file(13);
+    let torrent = goes_through(&mut host, &data);
+    host.remove("bob", torrent);
+    host.wait("bob", &|event| matches!(event, Event::Removed { torrent: its } if *its == torrent));
+    has_all(&host, "bob", &data);
+    let again = host.add("bob", &data, spec(&data, &[]));
+    host.wait("bob", &finished(again));
+}
+
+pub(crate) fn a_client_stops_in_time(mut host: impl Host) {
+    goes_through(&mut host, &one_file(14));
+    host.stop("bob");
+    host.stop("alice");
+}
+
+pub(crate) fn a_hanging_tracker_does_not_delay_the_end(mut host: impl Host) {
+    let url = host.tracker(true);
+    let data = Arc::new(Data::with_trackers(15, &[("15.bin", 300_000)], PIECE, &[&url]));
+    host.start("bob", false);
+    seeds(&mut host, "bob", &data, &[]);
+    host.stop("bob");
+}
+
+pub(crate) fn a_client_that_has_stopped_can_be_started_on_its_folder_again(mut host: impl Host) {
+    let data = one_file(16);
+    goes_through(&mut host, &data);
+    host.stop("bob");
+    host.start("bob", false);
+    let torrent = host.add("bob", &data, spec(&data, &[]));
+    host.wait("bob", &finished(torrent));
+    assert_eq!(host.downloaded("bob", torrent), 0);
+}
