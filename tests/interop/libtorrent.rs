@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::others::Other;
-use crate::processes::{Place, Process, output_of, own_address};
+use crate::processes::{Place, Process, output_of};
 use crate::trees::Torrent;
 use crate::{Failure, Result};
 
@@ -57,12 +57,12 @@ impl Libtorrent {
     /// Takes part in a torrent whose files are in `folder`, or will be, and calls `peer` if there is one.
     pub(crate) fn start(
         python: &Path,
+        address: SocketAddr,
         torrent: &Torrent,
         folder: &Path,
         peer: Option<SocketAddr>,
         place: &Place,
     ) -> Result<Self> {
-        let address = own_address()?;
         let mut command = Command::new(python);
         command.args([SCRIPT, "run"]).arg(&torrent.file).arg(folder).arg(address.to_string());
         if let Some(peer) = peer {

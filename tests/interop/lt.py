@@ -14,7 +14,6 @@ import threading
 
 import libtorrent as lt
 
-PLAIN = int(lt.enc_policy.pe_disabled)
 SETTINGS = {
     "enable_dht": False,
     "enable_lsd": False,
@@ -22,8 +21,6 @@ SETTINGS = {
     "enable_natpmp": False,
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
-    "in_enc_policy": PLAIN,
-    "out_enc_policy": PLAIN,
     "allow_multiple_connections_per_ip": True,
     "ssrf_mitigation": False,
     "announce_to_all_trackers": True,
@@ -61,7 +58,8 @@ def create(path, out, piece_length, flavour, trackers):
 
 
 def run(torrent, folder, listen, connect):
-    session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": listen.split(":")[0]})
+    ip = listen.rsplit(":", 1)[0].strip("[]")
+    session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": ip})
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
     params.save_path = folder

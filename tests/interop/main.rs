@@ -23,20 +23,24 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use crate::opentracker::Opentracker;
-use crate::others::{Others, Program};
-use crate::ours::{Driver, Ours};
+use crate::others::{Family, Others, Program};
+use crate::ours::{Driver, Ours, Told};
 use crate::processes::{Place, copy_into, output_of, own_address};
 use crate::runner::Case;
 use crate::tracker::Tracker;
-use crate::trees::{Recipe, Sources, Torrent, recipes};
+use crate::trees::{Maker, Recipe, Sources, Torrent, recipes};
 
 /// How the two sides learn of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
-    /// The leecher is told the address.
+    /// We are told the address, an IPv4 one.
     Peer,
-    /// An HTTP tracker of ours.
+    /// An IPv6 one.
+    PeerV6,
+    /// An HTTP tracker of ours, named by the torrent.
     Http,
+    /// The same, but we know it from the user alone.
+    NamedHttp,
     /// opentracker over HTTP.
     OpentrackerHttp,
     /// opentracker over UDP.
@@ -52,39 +56,32 @@ enum Dialling {
     ByTracker,
 }
 
-/// Downloads: who seeds, by which route, what. Those that take longest come first.
-const DOWNLOADS: &[(Program, Route, Recipe)] = &[
-    (Program::Transmission, Route::Peer, recipes::BIG_PIECES),
-    (Program::Transmission, Route::Peer, recipes::FILES),
-    (Program::Transmission, Route::Http, recipes::ONE_BYTE),
-    (Program::Transmission, Route::Udp, recipes::SMALL_PIECES),
-    (Program::Libtorrent, Route::Peer, recipes::FORTY_MIB_BY_LIBTORRENT),
-    (Program::Libtorrent, Route::Peer, recipes::BIG_PIECES),
-    (Program::Libtorrent, Route::Peer, recipes::ONE_BYTE),
-    (Program::Libtorrent, Route::Peer, recipes::FILES),
-    (Program::Libtorrent, Route::Peer, recipes::FILES_BY_LIBTORRENT),
-    (Program::Libtorrent, Route::Peer, recipes::FILES_HYBRID),
-    (Program::Libtorrent, Route::Peer, recipes::SMALL_PIECES_BY_LIBTORRENT),
-    (Program::Libtorrent, Route::Http, recipes::FILES),
-    (Program::Libtorrent, Route::Http, recipes::FORTY_MIB),
-    (Program::Libtorrent, Route::OpentrackerHttp, recipes::ONE_BYTE_BY_LIBTORRENT),
-    (Program::Libtorrent, Route::Udp, recipes::FILES_BY_LIBTORRENT),
-    (Program::Libtorrent, Route::Udp, recipes::BIG_PIECES_BY_LIBTORRENT),
-    (Program::Aria2, Route::Peer, recipes::FORTY_MIB),
-    (Program::Aria2, Route::Peer, recipes::BIG_PIECES_BY_LIBTORRENT),
-    (Program::Aria2, Route::Peer, recipes::ONE_BYTE),
-    (Program::Aria2, Route::Peer, recipes::FILES_BY_LIBTORRENT),
-    (Program::Aria2, Route::Http, recipes::SMALL_PIECES),
-    (Program::Aria2, Route::Udp, recipes::FILES),
+/// Downloads from Transmission, which is slow: by which route, what.
+const FROM_TRANSMISSION: [(Route, Recipe); 5] = [
+    (Route::Peer, recipes::BIG_PIECES),
+    (Route::Peer, recipes::FILES),
+    (Route::Http, recipes::ONE_BYTE),
+    (Route::Http, recipes::FORTY_MIB),
+    (Route::Udp, recipes::SMALL_PIECES),
+];
+
+/// Beside everything from the other two by every main route.
+const MORE: [(Program, Route, Recipe); 6] = [
+    (Program::Libtorrent, Route::Peer, recipes::FILES.by(Maker::Libtorrent)),
+    (Program::Libtorrent, Route::Peer, recipes::FILES.by(Maker::Hybrid)),
+    (Program::Libtorrent, Route::PeerV6, recipes::FORTY_MIB),
+    (Program::Libtorrent, Route::OpentrackerHttp, recipes::SMALL_PIECES),
+    (Program::Libtorrent, Route::NamedHttp, recipes::FILES),
+    (Program::Aria2, Route::Peer, recipes::FILES.by(Maker::Libtorrent)),
 ];
 
 /// Uploads: who leeches, who dials, what.
-const UPLOADS: &[(Program, Dialling, Recipe)] = &[
+const UPLOADS: [(Program, Dialling, Recipe); 4] = [
     // Not the 60 files: Transmission makes no empty ones.
     (Program::Transmission, Dialling::We, recipes::SMALL_PIECES),
     (Program::Libtorrent, Dialling::They, recipes::FORTY_MIB),
     (Program::Libtorrent, Dialling::We, recipes::FILES),
-    (Program::Aria2, Dialling::ByTracker, recipes::SMALL_PIECES),
+    (Program::Aria2, Dialling::ByTracker, recipes::FORTY_MIB),
 ];
 
 /// How long a case may take. Transmission thinks in rounds of ten seconds, and the machine may be busy.
@@ -109,53 +106,86 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for &(program, route, recipe) in DOWNLOADS {
-        for driver in [Driver::Std, Driver::Smol] {
-            let tracker =
-                matches!(route, Route::Udp | Route::OpentrackerHttp).then_some(Program::Opentracker);
-            cases.push(Case {
-                name: format!("download from {program:?} by {route:?}, {}, {driver:?}", recipe.name())
-                    .to_lowercase(),
-                needs: [Some(program), tracker, recipe.needs()].into_iter().flatten().collect(),
-                run: Box::new(move |bench| download(bench, program, route, recipe, driver)),
-            });
+    // Those that take longest come first.
+    let downloads = downloads().into_iter().flat_map(|(program, route, recipe)| {
+        [Driver::Std, Driver::Smol].map(|driver| download_case(program, route, recipe, driver))
+    });
+    let uploads = UPLOADS.into_iter().flat_map(|(program, dialling, recipe)| {
+        [Driver::Std, Driver::Smol].map(|driver| upload_case(program, dialling, recipe, driver))
+    });
+    uploads.chain(downloads).collect()
+}
+
+fn downloads() -> Vec<(Program, Route, Recipe)> {
+    let mut all: Vec<_> =
+        FROM_TRANSMISSION.iter().map(|&(route, recipe)| (Program::Transmission, route, recipe)).collect();
+    for program in [Program::Libtorrent, Program::Aria2] {
+        for route in [Route::Peer, Route::Http, Route::Udp] {
+            // Somebody else's torrents, too.
+            let theirs = (program, route) == (Program::Libtorrent, Route::Http);
+            let maker = if theirs { Maker::Libtorrent } else { Maker::Pieceful };
+            all.extend(recipes::ALL.map(|recipe| (program, route, recipe.by(maker))));
         }
     }
-    for &(program, dialling, recipe) in UPLOADS {
-        for driver in [Driver::Std, Driver::Smol] {
-            cases.push(Case {
-                name: format!("upload to {program:?}, {dialling:?} dial, {}, {driver:?}", recipe.name())
-                    .to_lowercase(),
-                needs: [Some(program), recipe.needs()].into_iter().flatten().collect(),
-                run: Box::new(move |bench| upload(bench, program, dialling, recipe, driver)),
-            });
-        }
+    all.extend(MORE);
+    all
+}
+
+fn download_case(program: Program, route: Route, recipe: Recipe, driver: Driver) -> Case {
+    let tracker = matches!(route, Route::Udp | Route::OpentrackerHttp).then_some(Program::Opentracker);
+    let what = recipe.name();
+    Case {
+        name: format!("download from {program:?} by {route:?}, {what}, {driver:?}").to_lowercase(),
+        needs: [Some(program), tracker, recipe.needs()].into_iter().flatten().collect(),
+        run: Box::new(move |bench| download(bench, program, route, recipe, driver)),
     }
-    cases
+}
+
+fn upload_case(program: Program, dialling: Dialling, recipe: Recipe, driver: Driver) -> Case {
+    let who = match dialling {
+        Dialling::They => "that dials",
+        Dialling::We => "that we dial",
+        Dialling::ByTracker => "by tracker",
+    };
+    let what = recipe.name();
+    Case {
+        name: format!("upload to {program:?} {who}, {what}, {driver:?}").to_lowercase(),
+        needs: [Some(program), recipe.needs()].into_iter().flatten().collect(),
+        run: Box::new(move |bench| upload(bench, program, dialling, recipe, driver)),
+    }
 }
 
 fn download(bench: &Bench, program: Program, route: Route, recipe: Recipe, driver: Driver) -> Result<()> {
     let place = Place::new(CASE_TIME)?;
     let folder = place.folder("ours")?;
     match route {
-        Route::Peer => {
+        Route::Peer | Route::PeerV6 => {
             let torrent = recipe.make(bench, &[], &place)?;
-            let seeder = bench.others.seed(program, &torrent, &place)?;
-            ours::download(driver, bench, &torrent, &[seeder.address()], &folder, &place)
+            let family = if route == Route::Peer { Family::V4 } else { Family::V6 };
+            let seeder = bench.others.seed(program, &torrent, family, &place)?;
+            let told = Told { peers: vec![seeder.address()], ..Told::default() };
+            ours::download(driver, bench, &torrent, &told, &folder, &place)
                 .and_then(|()| torrent.compare(&folder))
                 .map_err(|error| error.and(seeder.story()))
         }
-        Route::Http => {
+        Route::Http | Route::NamedHttp => {
             let tracker = Tracker::start()?;
             let torrent = recipe.make(bench, &[tracker.url()], &place)?;
-            let seeder = bench.others.seed(program, &torrent, &place)?;
+            let (ours, told) = match route {
+                Route::Http => (None, Told::default()),
+                _ => {
+                    let told = Told { trackers: vec![tracker.url()], ..Told::default() };
+                    (Some(recipe.make(bench, &[], &place)?), told)
+                }
+            };
+            let seeder = bench.others.seed(program, &torrent, Family::V4, &place)?;
+            let ours = ours.as_ref().unwrap_or(&torrent);
             tracker
                 .wait_seeder(&torrent.metainfo, &place)
-                .and_then(|()| ours::download(driver, bench, &torrent, &[], &folder, &place))
+                .and_then(|()| ours::download(driver, bench, ours, &told, &folder, &place))
                 .and_then(|()| torrent.compare(&folder))
                 .and_then(|()| check_announces(&tracker))
-                .map_err(|error| error.and(format!("{:#?}", tracker.announces())).and(seeder.story()))
+                .map_err(|error| error.and(tracker.story()).and(seeder.story()))
         }
         Route::OpentrackerHttp | Route::Udp => {
             let scheme = if route == Route::Udp { "udp" } else { "http" };
@@ -163,10 +193,10 @@ fn download(bench: &Bench, program: Program, route: Route, recipe: Recipe, drive
             let torrent = recipe.make(bench, &[format!("{scheme}://{address}/announce")], &place)?;
             let program_path = bench.others.path(Program::Opentracker)?;
             let mut tracker = Opentracker::start(program_path, address, &torrent.metainfo, &place)?;
-            let seeder = bench.others.seed(program, &torrent, &place)?;
+            let seeder = bench.others.seed(program, &torrent, Family::V4, &place)?;
             tracker
                 .wait_seeder(&torrent.metainfo, &place)
-                .and_then(|()| ours::download(driver, bench, &torrent, &[], &folder, &place))
+                .and_then(|()| ours::download(driver, bench, &torrent, &Told::default(), &folder, &place))
                 .and_then(|()| torrent.compare(&folder))
                 .map_err(|error| error.and(seeder.story()))
         }
@@ -191,7 +221,7 @@ fn upload(bench: &Bench, program: Program, dialling: Dialling, recipe: Recipe, d
     let torrent = recipe.make(bench, &trackers, &place)?;
     let (ours, theirs) = (place.folder("ours")?, place.folder("theirs")?);
     copy_into(&torrent.source, &ours)?;
-    let mut seeder = Ours::start(driver, &torrent, &[], &ours)?.until_complete(&place)?;
+    let mut seeder = Ours::start(driver, &torrent, &Told::default(), &ours)?.until_complete(&place)?;
     if let Some(tracker) = &tracker {
         tracker.wait_seeder(&torrent.metainfo, &place).map_err(|error| error.and(seeder.tell()))?;
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::aria2::Aria2;
 use crate::libtorrent::{self, Libtorrent};
-use crate::processes::{Place, copy_into, find_program};
+use crate::processes::{Place, copy_into, find_program, own_address, own_v6_address};
 use crate::transmission::Transmission;
 use crate::trees::{Maker, Recipe, Torrent};
 use crate::{Failure, Result};
@@ -18,6 +18,13 @@ pub(crate) enum Program {
     Transmission,
     Aria2,
     Opentracker,
+}
+
+/// The kind of address a client listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
 }
 
 /// A running client with one torrent.
@@ -75,14 +82,24 @@ impl Others {
     }
 
     /// Starts a client that has all files, and waits until it knows that it has.
-    pub(crate) fn seed(&self, program: Program, torrent: &Torrent, place: &Place) -> Result<Box<dyn Other>> {
+    pub(crate) fn seed(
+        &self,
+        program: Program,
+        torrent: &Torrent,
+        family: Family,
+        place: &Place,
+    ) -> Result<Box<dyn Other>> {
         // Its own copy: what a client does to the files it serves is not known.
         let folder = place.folder("theirs")?;
         copy_into(&torrent.source, &folder)?;
         let path = self.path(program)?;
         match program {
+            _ if family == Family::V6 && program != Program::Libtorrent => {
+                Err(Failure::new("only libtorrent is run on IPv6"))
+            }
             Program::Libtorrent => {
-                let mut client = Libtorrent::start(path, torrent, &folder, None, place)?;
+                let address = if family == Family::V4 { own_address()? } else { own_v6_address()? };
+                let mut client = Libtorrent::start(path, address, torrent, &folder, None, place)?;
                 client.wait_complete(place)?;
                 Ok(Box::new(client))
             }
@@ -108,7 +125,9 @@ impl Others {
     ) -> Result<Box<dyn Other>> {
         let path = self.path(program)?;
         Ok(match (program, peer) {
-            (Program::Libtorrent, peer) => Box::new(Libtorrent::start(path, torrent, folder, peer, place)?),
+            (Program::Libtorrent, peer) => {
+                Box::new(Libtorrent::start(path, own_address()?, torrent, folder, peer, place)?)
+            }
             (Program::Transmission, None) => Box::new(Transmission::start(path, torrent, folder, place)?),
             (Program::Aria2, None) => Box::new(Aria2::leech(path, torrent, folder, place)?),
             (program, _) => return Err(Failure::new(format!("{program:?} cannot be told to call a peer"))),

@@ -24,23 +24,30 @@ pub(crate) enum Driver {
     Smol,
 }
 
+/// Whom the user tells us of.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) trackers: Vec<String>,
+}
+
 /// Downloads `torrent` to `folder` and stops.
 pub(crate) fn download(
     driver: Driver,
     bench: &Bench,
     torrent: &Torrent,
-    peers: &[SocketAddr],
+    told: &Told,
     folder: &Path,
     place: &Place,
 ) -> Result<()> {
     match driver {
-        Driver::Std => download_in_process(torrent, peers, folder, place),
-        Driver::Smol => download_by_program(&bench.pieceful, torrent, peers, folder, place),
+        Driver::Std => download_in_process(torrent, told, folder, place),
+        Driver::Smol => download_by_program(&bench.pieceful, torrent, told, folder, place),
     }
 }
 
-fn download_in_process(torrent: &Torrent, peers: &[SocketAddr], folder: &Path, place: &Place) -> Result<()> {
-    let seeding = Ours::start(Driver::Std, torrent, peers, folder)?;
+fn download_in_process(torrent: &Torrent, told: &Told, folder: &Path, place: &Place) -> Result<()> {
+    let seeding = Ours::start(Driver::Std, torrent, told, folder)?;
     let seeding = seeding.until_complete(place)?;
     let status = seeding.status()?;
     let traffic = status.traffic;
@@ -53,15 +60,18 @@ fn download_in_process(torrent: &Torrent, peers: &[SocketAddr], folder: &Path, p
 fn download_by_program(
     pieceful: &Path,
     torrent: &Torrent,
-    peers: &[SocketAddr],
+    told: &Told,
     folder: &Path,
     place: &Place,
 ) -> Result<()> {
     let mut command = Command::new(pieceful);
     command.arg("get").arg(&torrent.file).arg("-o").arg(folder).args(["--listen", "127.0.0.1:0", "--json"]);
     command.env("XDG_STATE_HOME", place.path("state"));
-    for peer in peers {
+    for peer in &told.peers {
         command.arg("--peer").arg(peer.to_string());
+    }
+    for tracker in &told.trackers {
+        command.arg("--tracker").arg(tracker);
     }
     let mut process = Process::start_talking("pieceful", command, place)?;
     let mut said = Vec::new();
@@ -97,16 +107,14 @@ enum Session {
 
 impl Ours {
     /// Takes part in `torrent`, whose files are in `folder` or will be.
-    pub(crate) fn start(
-        driver: Driver,
-        torrent: &Torrent,
-        peers: &[SocketAddr],
-        folder: &Path,
-    ) -> Result<Self> {
+    pub(crate) fn start(driver: Driver, torrent: &Torrent, told: &Told, folder: &Path) -> Result<Self> {
         let options =
             Options { listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], ..Options::default() };
-        let spec =
-            AddTorrent { peers: peers.to_vec(), ..AddTorrent::new(Arc::new(torrent.metainfo.clone())) };
+        let spec = AddTorrent {
+            peers: told.peers.clone(),
+            trackers: told.trackers.clone(),
+            ..AddTorrent::new(Arc::new(torrent.metainfo.clone()))
+        };
         let (session, torrent) = match driver {
             Driver::Std => {
                 let session = pieceful_std::Session::start(options).map_err(Failure::from_error)?;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -77,6 +77,12 @@ pub(crate) fn own_address() -> Result<SocketAddr> {
         }
     }
     Err(Failure::new(format!("no port of {ip} is free for both TCP and UDP")))
+}
+
+/// The same for IPv6, which has one loopback address for all.
+pub(crate) fn own_v6_address() -> Result<SocketAddr> {
+    let address = TcpListener::bind((Ipv6Addr::LOCALHOST, 0))?.local_addr()?;
+    Ok(address)
 }
 
 /// Whether somebody listens on `address` over TCP, without bothering them.

@@ -64,6 +64,16 @@ impl Tracker {
         self.shared.announces().clone()
     }
 
+    /// What it was told, for a failure.
+    pub(crate) fn story(&self) -> String {
+        let announces = self.announces();
+        let lines = announces.iter().map(|told| {
+            let id = String::from_utf8_lossy(&told.peer_id[..8]).into_owned();
+            format!("    {id} at {}: {:?}, {} left\n", told.from, told.event, told.left)
+        });
+        format!("the tracker was told:\n{}", lines.collect::<String>())
+    }
+
     /// Waits until it knows a seeder.
     pub(crate) fn wait_seeder(&self, metainfo: &Metainfo, place: &Place) -> Result<()> {
         let hash = metainfo.info.info_hash.on_the_wire();

@@ -51,23 +51,19 @@ pub(crate) struct Recipe {
 pub(crate) mod recipes {
     use super::{KIB, MIB, Maker, Recipe, Tree};
 
-    pub(crate) const ONE_BYTE: Recipe = Recipe::new(Tree::OneByte, 16 * KIB, Maker::Pieceful);
-    pub(crate) const ONE_BYTE_BY_LIBTORRENT: Recipe = Recipe::new(Tree::OneByte, 16 * KIB, Maker::Libtorrent);
-    pub(crate) const SMALL_PIECES: Recipe = Recipe::new(Tree::Five, 16 * KIB, Maker::Pieceful);
-    pub(crate) const SMALL_PIECES_BY_LIBTORRENT: Recipe =
-        Recipe::new(Tree::Five, 16 * KIB, Maker::Libtorrent);
-    pub(crate) const FORTY_MIB: Recipe = Recipe::new(Tree::Forty, 256 * KIB, Maker::Pieceful);
-    pub(crate) const FORTY_MIB_BY_LIBTORRENT: Recipe = Recipe::new(Tree::Forty, 256 * KIB, Maker::Libtorrent);
-    pub(crate) const BIG_PIECES: Recipe = Recipe::new(Tree::Forty, 8 * MIB, Maker::Pieceful);
-    pub(crate) const BIG_PIECES_BY_LIBTORRENT: Recipe = Recipe::new(Tree::Forty, 8 * MIB, Maker::Libtorrent);
-    pub(crate) const FILES: Recipe = Recipe::new(Tree::Sixty, 32 * KIB, Maker::Pieceful);
-    pub(crate) const FILES_BY_LIBTORRENT: Recipe = Recipe::new(Tree::Sixty, 16 * KIB, Maker::Libtorrent);
-    pub(crate) const FILES_HYBRID: Recipe = Recipe::new(Tree::Sixty, 32 * KIB, Maker::Hybrid);
+    pub(crate) const ONE_BYTE: Recipe =
+        Recipe { tree: Tree::OneByte, piece_length: 16 * KIB, maker: Maker::Pieceful };
+    pub(crate) const SMALL_PIECES: Recipe = Recipe { tree: Tree::Five, ..ONE_BYTE };
+    pub(crate) const FILES: Recipe = Recipe { tree: Tree::Sixty, piece_length: 32 * KIB, ..ONE_BYTE };
+    pub(crate) const FORTY_MIB: Recipe = Recipe { tree: Tree::Forty, piece_length: 256 * KIB, ..ONE_BYTE };
+    pub(crate) const BIG_PIECES: Recipe = Recipe { tree: Tree::Forty, piece_length: 8 * MIB, ..ONE_BYTE };
+
+    pub(crate) const ALL: [Recipe; 5] = [FORTY_MIB, BIG_PIECES, FILES, SMALL_PIECES, ONE_BYTE];
 }
 
 impl Recipe {
-    const fn new(tree: Tree, piece_length: u32, maker: Maker) -> Self {
-        Self { tree, piece_length, maker }
+    pub(crate) const fn by(self, maker: Maker) -> Self {
+        Self { maker, ..self }
     }
 
     /// In words.
@@ -91,7 +87,8 @@ impl Recipe {
 
     /// Writes the torrent file, with these trackers in it.
     pub(crate) fn make(self, bench: &Bench, trackers: &[String], place: &Place) -> Result<Torrent> {
-        let (source, file) = (bench.sources.path(self.tree), place.path("made.torrent"));
+        let source = bench.sources.path(self.tree);
+        let file = place.path(if trackers.is_empty() { "bare.torrent" } else { "made.torrent" });
         match self.maker {
             Maker::Pieceful => create(&bench.pieceful, &source, &file, self.piece_length, trackers)?,
             Maker::Libtorrent => {
