@@ -324,7 +324,8 @@ impl Host {
             }
             // Sent bytes are told where they are sent, in `flush`; what is left belongs to no stream.
             Item::Input(input) => engine.handle(now, input),
-            Item::Datagram(received, input) => engine.handle(received, input),
+            // It waited for its turn: the engine may have been told of something later meanwhile.
+            Item::Datagram(received, input) => engine.handle(received.max(engine.now()), input),
             Item::Accepted(socket, from) => {
                 if let Some(conn) = engine.accept(now, from) {
                     let stream = Stream::new(conn);

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // in a test's helpers too
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
@@ -120,6 +121,51 @@ fn a_tracker_that_never_answers_does_not_hold_up_the_end() {
     let _ = block_on(single.stop());
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     drop(asked);
+}
+
+/// Answers two announces over UDP (BEP 15), with no peers, and ends.
+fn udp_tracker(socket: &UdpSocket) {
+    const CONNECTION: [u8; 8] = *b"whatever";
+    let mut buffer = [0; 1024];
+    let mut answered = 0;
+    while answered < 2 {
+        let (len, from) = socket.recv_from(&mut buffer).unwrap();
+        let (head, action, transaction) = (&buffer[..8], &buffer[8..12], &buffer[12..16]);
+        if len == 16 {
+            socket.send_to(&[action, transaction, &CONNECTION].concat(), from).unwrap();
+        } else if head == CONNECTION {
+            let interval_and_counts = [0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 1];
+            socket.send_to(&[action, transaction, &interval_and_counts].concat(), from).unwrap();
+            answered += 1;
+        }
+    }
+}
+
+#[test]
+fn a_udp_tracker_is_heard() {
+    let (seeded, metainfo) = shared();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let trackers = vec![format!("udp://{}/announce", socket.local_addr().unwrap())];
+    let spec = || AddTorrent { trackers: trackers.clone(), ..AddTorrent::new(Arc::clone(&metainfo)) };
+    let answered = |event: Option<SessionEvent>| {
+        matches!(event.unwrap(), SessionEvent::Event(Event::TrackerAnswered { .. }))
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| udp_tracker(&socket));
+
+        let threads = pieceful_std::Session::start(loopback()).unwrap();
+        let mut events = threads.events();
+        threads.add(spec(), seeded.path()).unwrap();
+        while !answered(events.next_timeout(SOON)) {}
+
+        let single = pieceful_smol::Session::start(loopback()).unwrap();
+        let mut events = single.events();
+        block_on(async {
+            single.add(spec(), seeded.path()).await.unwrap();
+            while !answered(events.next_timeout(SOON).await) {}
+        });
+    });
 }
 
 #[test]

@@ -280,7 +280,8 @@ impl Host {
                     engine.handle(now, input);
                 }
             }
-            Message::Datagram(received, input) => engine.handle(received, input),
+            // Noticed by another thread: the engine may have been told of something later meanwhile.
+            Message::Datagram(received, input) => engine.handle(received.max(engine.now()), input),
             Message::Accepted(socket, from) => {
                 if let Some(conn) = engine.accept(now, from) {
                     let stream = Stream::accepted(conn, socket, &self.wiring);

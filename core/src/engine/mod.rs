@@ -215,6 +215,12 @@ impl Engine {
         &self.breaches
     }
 
+    /// The latest time it was told. What a driver noticed earlier, it reports as of then.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Our name towards peers and trackers in this run.
     #[must_use]
     pub const fn peer_id(&self) -> PeerId {
