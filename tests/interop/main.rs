@@ -89,20 +89,39 @@ const CASE_TIME: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let cases = cases();
+    let words = words(&arguments);
+    let mut cases = cases();
+    cases.retain(|case| words.iter().all(|word| case.name.contains(word)));
     if arguments.iter().any(|argument| argument == "--list") {
         cases.iter().for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
     }
-    let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with('-')).collect();
+    if cases.is_empty() {
+        return ExitCode::SUCCESS; // meant for another suite
+    }
     let required = std::env::var_os("PIECEFUL_INTEROP").is_some_and(|value| value == "require");
     match Bench::set_up() {
-        Ok(bench) => runner::run(cases, &words, &bench, required),
+        Ok(bench) => runner::run(cases, &bench, required),
         Err(failure) => {
             println!("interop: cannot begin: {failure}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The words among arguments that are otherwise those of the usual harness.
+fn words(arguments: &[String]) -> Vec<&str> {
+    const WITH_VALUE: [&str; 6] = ["--test-threads", "--skip", "--format", "--color", "--logfile", "-Z"];
+    let mut words = Vec::new();
+    let mut arguments = arguments.iter().map(String::as_str);
+    while let Some(argument) = arguments.next() {
+        if WITH_VALUE.contains(&argument) {
+            arguments.next();
+        } else if !argument.starts_with('-') {
+            words.push(argument);
+        }
+    }
+    words
 }
 
 fn cases() -> Vec<Case> {
