@@ -7,7 +7,7 @@ use pieceful_core::engine::Event;
 use pieceful_core::peer::CloseReason;
 use pieceful_tests::odd::{Answer, Offer, Rude, Sharer, Slow};
 use pieceful_tests::script::MakeScript;
-use pieceful_tests::{Data, World, words};
+use pieceful_tests::{Data, Has, World, words};
 
 const MINUTES: Duration = Duration::from_secs(600);
 const HOURS: Duration = Duration::from_secs(4 * 3600);
@@ -262,4 +262,38 @@ fn honest_peers_get_in_past_200_that_send_a_byte_every_5_seconds() {
             "{number}: {why:?}"
         );
     }
+}
+
+#[test]
+fn honest_peers_get_in_past_200_that_greet_and_then_say_nothing() {
+    let mut world = World::new(90).data(Data::single(90, 1 << 20, 64 << 10)).leecher("bob");
+    for number in 0..200 {
+        world = world.dialling_script(
+            &format!("mute {number}"),
+            Rude { wrong_hash: false, then: Vec::new() }.script(),
+            "bob",
+        );
+    }
+    world = world.seed("alice").with(|spec| spec.starts = Duration::from_secs(2));
+    world.run_until(|w| w.complete("bob"), Duration::from_secs(60));
+}
+
+#[test]
+fn an_address_is_dialled_past_200_that_greet_and_then_say_nothing() {
+    let mut world = World::new(91).data(Data::single(91, 1 << 20, 64 << 10)).leecher("bob");
+    for number in 0..200 {
+        world = world.dialling_script(
+            &format!("mute {number}"),
+            Rude { wrong_hash: false, then: Vec::new() }.script(),
+            "bob",
+        );
+    }
+    world.run_for(Duration::from_secs(2));
+    world.add_node("alice", |spec| {
+        spec.has = Has::Everything;
+        spec.introduced = false;
+    });
+    let alice = world.address("alice");
+    world.command("bob", |engine, now, torrent| engine.add_peer(now, torrent, alice));
+    world.run_until(|w| w.complete("bob"), Duration::from_secs(60));
 }

@@ -11,6 +11,7 @@ mod event;
 mod judge;
 mod known;
 mod peers;
+mod room;
 mod seeding;
 mod spec;
 mod status;
@@ -438,6 +439,7 @@ impl Torrent {
         if self.is_running() {
             self.tick_choker(turn);
             self.serve_on(turn);
+            self.make_room_to_dial(turn);
             self.see_to_seeding(turn);
         }
     }

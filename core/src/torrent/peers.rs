@@ -21,7 +21,7 @@ impl Torrent {
     /// When somebody should be dialled, if there is room and anybody to dial.
     #[must_use]
     pub fn next_dial(&self) -> Option<Instant> {
-        let room = self.is_running() && (self.peers.len() as u32) < self.settings.peers_max;
+        let room = self.is_running() && !self.is_full();
         room.then(|| self.known.deadline()).flatten()
     }
 
@@ -48,7 +48,7 @@ impl Torrent {
         if !self.is_running() {
             return Err(CloseReason::TorrentStopped);
         }
-        if self.peers.len() as u32 >= self.settings.peers_max {
+        if !self.make_room(turn) {
             return Err(CloseReason::NoRoom);
         }
         let key = self.insert(conn, peer, from, true, turn.now);

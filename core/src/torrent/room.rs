@@ -1,0 +1,61 @@
+//! Who gives way when a torrent has as many connections as it may have: peers that have been of no use.
+
+use core::time::Duration;
+
+use super::{Slot, Torrent, Turn};
+use crate::id::PeerKey;
+use crate::peer::CloseReason;
+use crate::time::Instant;
+
+/// So long a peer may take to say that it has something we want, or wants something of ours.
+const GRACE: Duration = Duration::from_secs(10);
+/// So long one that could be of use may be of none.
+const GRACE_PROMISING: Duration = Duration::from_secs(60);
+/// Most that give way at a time to addresses that nobody has tried yet: what waits there may be worse.
+const TURNOVER: usize = 10;
+
+impl Torrent {
+    pub(super) fn is_full(&self) -> bool {
+        self.peers.len() as u32 >= self.settings.peers_max
+    }
+
+    /// Makes room for a peer that is there and has said what it is here for; says whether there is room.
+    pub(super) fn make_room(&mut self, turn: &mut Turn<'_>) -> bool {
+        if !self.is_full() {
+            return true;
+        }
+        let idle = self.idle(turn.now).min_by_key(|(_, slot)| (is_promising(slot), slot.since));
+        let Some((key, _)) = idle else { return false };
+        self.close(key, CloseReason::NoRoom, turn);
+        !self.is_full()
+    }
+
+    /// Makes room for those that are due to be dialled. Only peers that show no sign of use give way.
+    pub(super) fn make_room_to_dial(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_full() || !self.known.is_due(turn.now) {
+            return;
+        }
+        let idle = self.idle(turn.now).filter(|(_, slot)| !is_promising(slot)).map(|(key, _)| key);
+        for key in idle.take(TURNOVER).collect::<alloc::vec::Vec<_>>() {
+            self.close(key, CloseReason::NoRoom, turn);
+        }
+    }
+
+    /// Peers that have been here for long enough and neither gave nor took anything. One that waits for us to
+    /// serve it is not to blame for that.
+    fn idle(&self, now: Instant) -> impl Iterator<Item = (PeerKey, &Slot)> {
+        let complete = self.picker.is_complete();
+        self.peers.iter().filter(move |(_, slot)| {
+            let totals = slot.peer.totals();
+            let exchanged = totals.payload_down > totals.unasked || totals.payload_up > 0;
+            let waits = complete && slot.peer.is_interested();
+            let grace = if is_promising(slot) { GRACE_PROMISING } else { GRACE };
+            !exchanged && !waits && slot.since + grace <= now
+        })
+    }
+}
+
+/// Whether there is something it could give us, or we it.
+const fn is_promising(slot: &Slot) -> bool {
+    slot.useful > 0 || slot.peer.is_interested()
+}
