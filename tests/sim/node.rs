@@ -38,6 +38,8 @@ pub struct Spec {
     pub allocation: Allocation,
     /// Whether files that hold other data may be overwritten.
     pub overwrite: bool,
+    /// Whether its torrent is to be served as it is, never written.
+    pub serve_only: bool,
     /// Bytes per second of its torrent.
     pub rates: RateLimits,
     /// How long its torrent goes on once it is complete.
@@ -71,6 +73,7 @@ impl Default for Spec {
             order: PieceOrder::default(),
             allocation: Allocation::default(),
             overwrite: false,
+            serve_only: false,
             rates: RateLimits::default(),
             seeding: SeedingLimits::default(),
             trackers: Vec::new(),

@@ -284,6 +284,7 @@ impl World {
         add.order = spec.order;
         add.allocation = spec.allocation;
         add.overwrite = spec.overwrite;
+        add.serve_only = spec.serve_only;
         add.rates = spec.rates;
         add.seeding = spec.seeding;
         self.trace.write(now, &name, format_args!("starts"));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pieceful_core::engine::{Event, SeedingLimits, TorrentState};
+use bytes::Bytes;
+use pieceful_core::engine::{Event, SeedingLimits, TorrentError, TorrentState};
 use pieceful_tests::{Data, World};
 
 const MINUTES: Duration = Duration::from_secs(600);
@@ -43,4 +44,36 @@ fn a_ratio_is_of_no_concern_before_the_download_is_complete() {
     world = world.leecher("bob").with(|spec| spec.seeding = limits);
     world.run_until(|w| w.complete("bob"), MINUTES);
     assert!(world.holds_everything("bob"));
+}
+
+#[test]
+fn what_is_to_be_served_only_is_never_completed_from_others_nor_written() {
+    let mut world = World::new(93).seed("alice").leecher("bob");
+    let mut wrong = world.torrent().contents.to_vec();
+    wrong[100_000] ^= 1;
+    let wrong = Bytes::from(wrong);
+    world = world.with(|spec| {
+        spec.files = vec![("data.bin".into(), wrong.clone())];
+        spec.serve_only = true;
+    });
+    world.run_for(Duration::from_secs(60));
+    let incomplete = |event: &Event| matches!(event, Event::Failed { error: TorrentError::Incomplete { missing: 1, pieces }, .. } if *pieces > 1);
+    assert!(world.saw("bob", incomplete));
+    assert_eq!(world.status("bob").traffic.payload_down, 0);
+    assert_eq!(world.file("bob", "data.bin"), Some(wrong));
+}
+
+#[test]
+fn what_is_to_be_served_only_is_served_and_left_as_it_is_even_where_a_file_is_too_long() {
+    let mut world = World::new(94).leecher("alice");
+    let mut long = world.torrent().contents.to_vec();
+    long.extend_from_slice(b"more");
+    let long = Bytes::from(long);
+    world = world.with(|spec| {
+        spec.files = vec![("data.bin".into(), long.clone())];
+        spec.serve_only = true;
+    });
+    world = world.leecher("bob");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert_eq!(world.file("alice", "data.bin"), Some(long));
 }

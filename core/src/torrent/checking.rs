@@ -101,10 +101,13 @@ impl Torrent {
 
     fn check_ended(&mut self, turn: &mut Turn<'_>) {
         let Stage::Checking(check) = core::mem::replace(&mut self.stage, Stage::Preparing) else { return };
+        let pieces = self.picker.have().count();
+        if self.serve_only {
+            return self.check_to_serve_ended(pieces, turn);
+        }
         if let Some(path) = self.somebody_elses(&check.existing) {
             return self.fail(TorrentError::OtherData { path }, turn);
         }
-        let pieces = self.picker.have().count();
         turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
         if !self.picker.is_complete() && !self.begun {
             self.begun = true;
@@ -116,6 +119,17 @@ impl Torrent {
         } else {
             let allocation = self.allocation;
             self.disk(Task::Prepare, DiskAction::Prepare { files, allocation }, turn);
+        }
+    }
+
+    /// All is there and nothing needs to be made ready, or there is nothing to do here.
+    fn check_to_serve_ended(&mut self, found: u32, turn: &mut Turn<'_>) {
+        turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces: found }));
+        let pieces = self.layout.pieces();
+        if found == pieces {
+            self.prepared(turn);
+        } else {
+            self.fail(TorrentError::Incomplete { missing: pieces - found, pieces }, turn);
         }
     }
 

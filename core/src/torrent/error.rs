@@ -16,4 +16,12 @@ pub enum TorrentError {
         /// Its path below the download folder.
         path: String,
     },
+    /// It was to be served only, and not all of it is there.
+    #[error("{missing} of {pieces} pieces are missing or wrong")]
+    Incomplete {
+        /// Pieces that are missing or wrong.
+        missing: u32,
+        /// All pieces.
+        pieces: u32,
+    },
 }

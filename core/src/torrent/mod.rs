@@ -61,6 +61,7 @@ pub struct Torrent {
     order: PieceOrder,
     allocation: Allocation,
     overwrite: bool,
+    serve_only: bool,
     /// An earlier run began to write these files: what they hold is ours, whole or not.
     begun: bool,
     stage: Stage,
@@ -302,6 +303,7 @@ impl Torrent {
             order: spec.order,
             allocation: spec.allocation,
             overwrite: spec.overwrite,
+            serve_only: spec.serve_only,
             begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
             stage: Stage::Opening,
             paused: false,

@@ -41,6 +41,9 @@ pub struct AddTorrent {
     pub peers_max: Option<u32>,
     /// Bytes per second of this torrent.
     pub rates: RateLimits,
+    /// Only serve: nothing is written, not even to files that are longer than they should be. Where pieces are
+    /// missing the torrent fails with [`TorrentError::Incomplete`](super::TorrentError::Incomplete).
+    pub serve_only: bool,
     /// How long it goes on once it is complete.
     pub seeding: SeedingLimits,
     /// What an earlier run saved under [`SaveKey::Torrent`](crate::engine::SaveKey::Torrent).
@@ -60,6 +63,7 @@ impl AddTorrent {
             overwrite: false,
             peers_max: None,
             rates: RateLimits::default(),
+            serve_only: false,
             seeding: SeedingLimits::default(),
             saved: None,
         }

@@ -10,14 +10,15 @@ use pieceful_core::disk::Allocation;
 
 use pieceful_core::tracker::TrackerUrl;
 
-use crate::units::{parse_piece_length, parse_rate};
+use crate::units::{parse_piece_length, parse_rate, parse_ratio};
 
-const ABOUT: &str = "Downloads torrents, makes them, and checks what they left on disk.";
+const ABOUT: &str = "Downloads and seeds torrents, makes them, and checks what they left on disk.";
 
 const EXAMPLES: &str = "\
 Examples:
   pieceful get debian.torrent -o Downloads      download, verify, exit
   pieceful get *.torrent -o Downloads           many at once
+  pieceful seed debian.torrent Downloads        give what is there to others
   pieceful info debian.torrent                  what is in it
   pieceful verify debian.torrent Downloads      is all of it here, and right?
   pieceful create holiday/ -o holiday.torrent   make one
@@ -40,6 +41,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Download torrents; exit when everything is on disk and verified
     Get(Get),
+    /// Serve torrents whose data is complete, until Ctrl-C
+    Seed(Seed),
     /// Show what a torrent or magnet link says
     Info(Info),
     /// Make a .torrent from a file or folder
@@ -61,11 +64,13 @@ Examples:
   pieceful get debian.torrent -o Downloads
   pieceful get a.torrent b.torrent -o Downloads --max-download 2M
   pieceful get big.torrent -o /srv --peer 192.168.1.7:6881 --sequential
+  pieceful get debian.torrent -o Downloads --seed --ratio 1.5
   pieceful get debian.torrent -o Downloads --json | jq .
 
 The same command again continues from what is on disk. Files that hold other data are left
 alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (exit 130);
-a second Ctrl-C stops at once.
+a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once every download
+is complete.
 
 RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024,
 or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB.
@@ -74,7 +79,8 @@ With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
    \"down_rate\":N,\"up_rate\":N,\"peers\":N}      after the check of what is there, then each second
-  {\"event\":\"finished\",\"torrent\":HEX}
+  {\"event\":\"finished\",\"torrent\":HEX}          with --seed, progress goes on after it
+  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio is reached
   {\"event\":\"error\",\"message\":TEXT}
 Rates are payload bytes per second; HEX is the 40-digit info-hash.";
 
@@ -89,18 +95,8 @@ pub(crate) struct Get {
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
 
-    /// A peer to ask, beside those the trackers name (repeatable)
-    #[arg(long = "peer", value_name = "IP:PORT", help_heading = "Finding peers")]
-    pub(crate) peers: Vec<SocketAddr>,
-    /// A tracker to ask before the torrent's own (repeatable)
-    #[arg(long = "tracker", value_name = "URL", value_parser = tracker, help_heading = "Finding peers")]
-    pub(crate) trackers: Vec<String>,
-    /// Where to accept peers [default: any free port, on IPv4 and IPv6]
-    #[arg(long, value_name = "IP:PORT", help_heading = "Finding peers")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Most peers to be connected to, per torrent
-    #[arg(long, value_name = "N", help_heading = "Finding peers")]
-    pub(crate) max_peers: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) peers: Peers,
 
     /// Fetch pieces in order, for files that are read while they arrive
     #[arg(long, help_heading = "Storing")]
@@ -119,6 +115,87 @@ pub(crate) struct Get {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
     pub(crate) max_upload: Option<u64>,
 
+    /// Go on serving once everything is downloaded, until Ctrl-C
+    #[arg(long, help_heading = "Seeding")]
+    pub(crate) seed: bool,
+    /// Stop serving a torrent once so many times its size is sent, such as 1.5
+    #[arg(long, value_name = "R", value_parser = parse_ratio, requires = "seed", help_heading = "Seeding")]
+    pub(crate) ratio: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) telling: Telling,
+}
+
+const SEED_EXAMPLES: &str = "\
+Examples:
+  pieceful seed holiday.torrent ~/Pictures
+  pieceful seed *.torrent /srv/share --listen 0.0.0.0:6881 --max-upload 2M
+  pieceful seed debian.torrent Downloads --ratio 1.5
+
+DIR is the folder that holds the torrent's file or folder, as with get -o. Its data is checked
+first and nothing in it is ever changed: where pieces are missing that torrent fails, and
+`pieceful get TORRENT -o DIR --seed` fetches them and goes on serving. Of several torrents, those
+that are complete are served all the same; the exit status is 1 in the end.
+
+Ctrl-C or SIGTERM ends it (exit 0) after the trackers were told; a second one ends it at once. With
+--ratio each torrent ends when it has sent R times its size, counted from the start of this run,
+and the command (exit 0) with the last one.
+
+RATE is in bytes per second, as in get: 500K, 1.5M, 2MiB/s, 10MB.
+
+With --json each line on stdout is one object:
+  {\"event\":\"listening\",\"address\":\"IP:PORT\"}   once the data is checked and peers can come
+  {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
+   \"down_rate\":N,\"up_rate\":N,\"peers\":N}      right after that, then each second
+  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio is reached
+  {\"event\":\"error\",\"message\":TEXT}
+Rates are payload bytes per second; HEX is the 40-digit info-hash.";
+
+/// Options of `pieceful seed`.
+#[derive(Debug, Args)]
+#[command(after_help = SEED_EXAMPLES)]
+pub(crate) struct Seed {
+    /// A .torrent file; may be given several times
+    #[arg(required = true, value_name = "TORRENT", value_hint = ValueHint::FilePath)]
+    pub(crate) torrents: Vec<String>,
+    /// The folder that holds the data
+    #[arg(required = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) peers: Peers,
+
+    /// Upload no faster than this, all torrents together
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
+    pub(crate) max_upload: Option<u64>,
+    /// Stop serving a torrent once so many times its size is sent, such as 1.5
+    #[arg(long, value_name = "R", value_parser = parse_ratio, help_heading = "Limits")]
+    pub(crate) ratio: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) telling: Telling,
+}
+
+/// How peers are found, and how many.
+#[derive(Debug, Args)]
+pub(crate) struct Peers {
+    /// A peer to call, beside those the trackers name (repeatable)
+    #[arg(long = "peer", value_name = "IP:PORT", help_heading = "Finding peers")]
+    pub(crate) peers: Vec<SocketAddr>,
+    /// A tracker to ask before the torrent's own (repeatable)
+    #[arg(long = "tracker", value_name = "URL", value_parser = tracker, help_heading = "Finding peers")]
+    pub(crate) trackers: Vec<String>,
+    /// Where to accept peers [default: any free port, on IPv4 and IPv6]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Finding peers")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Most peers to be connected to, per torrent
+    #[arg(long, value_name = "N", help_heading = "Finding peers")]
+    pub(crate) max_peers: Option<NonZeroU32>,
+}
+
+/// What a running command prints.
+#[derive(Debug, Args)]
+pub(crate) struct Telling {
     /// Print events as JSON, one a line, on stdout
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,

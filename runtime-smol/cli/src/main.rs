@@ -13,8 +13,10 @@ mod man;
 mod output;
 mod printable;
 mod progress;
+mod seed;
 mod signals;
 mod source;
+mod swarm;
 mod units;
 mod verify;
 
@@ -27,6 +29,7 @@ use args::{Arguments, Command};
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Get(args) => get::run(&args),
+        Command::Seed(args) => seed::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Create(args) => create::run(&args),
         Command::Magnet(args) => magnet::run(&args),

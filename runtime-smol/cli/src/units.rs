@@ -38,11 +38,36 @@ fn parse_size(typed: &str) -> Option<u64> {
         "gb" => 1_000_000_000,
         _ => return None,
     };
+    times(number, factor)
+}
+
+/// `number`, such as `1.5`, times `factor`, rounded down.
+fn times(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
     let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let part = u128::from(fraction.parse::<u64>().ok()?) * u128::from(factor) / u128::from(scale);
     whole.checked_add(u64::try_from(part).ok()?)
+}
+
+/// How many times its size a torrent is to be given, as typed: `1`, `1.5`; in thousandths.
+pub(crate) fn parse_ratio(typed: &str) -> Result<u32, String> {
+    let plain = typed.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match plain.then(|| times(typed, 1_000)).flatten().and_then(|permille| u32::try_from(permille).ok()) {
+        Some(0) => Err(String::from("a ratio below 0.001 would give nothing")),
+        Some(permille) => Ok(permille),
+        None => Err(String::from("not a ratio such as 1 or 1.5")),
+    }
+}
+
+/// `0.42`: how many times `size` was `sent`.
+pub(crate) fn ratio(sent: u64, size: u64) -> String {
+    permille(u64::try_from(u128::from(sent) * 1_000 / u128::from(size.max(1))).unwrap_or(u64::MAX))
+}
+
+/// `1.50` of 1,500 thousandths; a third decimal is left out.
+pub(crate) fn permille(permille: u64) -> String {
+    format!("{}.{:02}", count(permille / 1_000), permille % 1_000 / 10)
 }
 
 /// `1.50 GiB`: three digits that count, powers of 1024; `64 KiB` when it is just that.
@@ -172,6 +197,19 @@ mod tests {
         {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_ratio_is_a_number_above_nothing() {
+        for (typed, want) in [("1", 1_000), ("1.5", 1_500), ("0.001", 1), ("2.3456", 2_345)] {
+            assert_eq!(parse_ratio(typed), Ok(want), "{typed}");
+        }
+        for wrong in ["", "0", "0.0001", "-1", "1,5", "one", "+1", "99999999", "nan", "1e3", "50%"] {
+            assert!(parse_ratio(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(ratio(1_999, 1_000), "1.99");
+        assert_eq!(ratio(7, 0), "7.00");
+        assert_eq!(ratio(u64::MAX, 1), "18,446,744,073,709,551.61");
     }
 
     #[test]

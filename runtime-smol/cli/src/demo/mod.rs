@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Demo) -> Result<Outcome, Failure> {
     let interrupt = signals::interrupt()?;
     let place =
         tempfile::Builder::new().prefix("pieceful-demo-").tempdir().map_err(|error| no_room(&error))?;
-    let mut progress = Progress::new(Wish::ForPeople);
+    let mut progress = Progress::new(Wish::ForPeople, None);
     let ended = swarm(args, place.path(), &mut progress, &interrupt);
     if let Ok(Outcome::Interrupted) = ended {
         progress.stopping("stopping: removing what was made");

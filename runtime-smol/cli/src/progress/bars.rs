@@ -10,7 +10,7 @@ use pieceful_core::engine::{TorrentState, TorrentStatus};
 use rustix::stdio::stderr;
 use rustix::termios::tcgetwinsize;
 
-use super::Shown;
+use super::{Shown, Totals};
 use crate::units;
 
 /// From this many columns on there is room for every word.
@@ -26,6 +26,8 @@ pub(super) struct Bars {
     ended: Vec<bool>,
     total: Option<Row>,
     look: Look,
+    /// The bars stand as they were, and lines go below them.
+    left: bool,
 }
 
 /// How rows share the columns.
@@ -56,7 +58,7 @@ enum Width {
 impl Bars {
     pub(super) fn new() -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(60));
-        Self { multi, bars: Vec::new(), ended: Vec::new(), total: None, look: Look::default() }
+        Self { multi, bars: Vec::new(), ended: Vec::new(), total: None, look: Look::default(), left: false }
     }
 
     pub(super) fn update(&mut self, torrents: &[Shown], statuses: &[Option<TorrentStatus>]) {
@@ -83,7 +85,7 @@ impl Bars {
             if restyle {
                 row.style(look);
             }
-            row.draw(status, look.width);
+            row.draw(shown, status, look.width);
         }
         if torrents.len() > 1 {
             let total = self.total.get_or_insert_with(|| {
@@ -95,13 +97,18 @@ impl Bars {
             if restyle {
                 total.style(look);
             }
-            total.draw_total(statuses, look.width);
+            total.draw_total(&Totals::of(torrents, statuses), look.width);
         }
     }
 
     /// The torrent's bar goes, `line` stays.
     pub(super) fn finished(&mut self, torrent: usize, line: &str) {
         self.remove(torrent);
+        self.achieved(line);
+    }
+
+    /// The torrent's bar goes on, `line` is left above.
+    pub(super) fn achieved(&self, line: &str) {
         self.note(&format!("{} {line}", paint("32", "✓")));
     }
 
@@ -126,6 +133,10 @@ impl Bars {
 
     /// A line above the bars.
     pub(super) fn note(&self, line: &str) {
+        if self.left {
+            eprintln!("{line}");
+            return;
+        }
         // A terminal that cannot be written to has nobody to tell so.
         let _ = self.multi.println(line);
     }
@@ -136,6 +147,7 @@ impl Bars {
     /// cannot be taken away any more.
     pub(super) fn leave(&mut self) {
         self.multi.set_draw_target(ProgressDrawTarget::hidden());
+        self.left = true;
         self.bars.clear();
         self.total = None;
         eprintln!();
@@ -168,27 +180,30 @@ impl Row {
         self.bar.set_style(style);
     }
 
-    fn draw(&self, status: &TorrentStatus, width: Width) {
-        if status.state == TorrentState::Checking {
+    fn draw(&self, shown: &Shown, status: &TorrentStatus, width: Width) {
+        if shown.is_serving(status) {
+            let words = serving_words(status, width);
+            self.set(status.traffic.payload_up, shown.to_give(status), words);
+        } else if status.state == TorrentState::Checking {
             self.set(status.pieces_checked.into(), status.pieces_total.into(), words(status, width));
         } else {
             self.set(status.bytes_done, status.bytes_total, words(status, width));
         }
     }
 
-    fn draw_total(&self, statuses: &[Option<TorrentStatus>], width: Width) {
-        let known = || statuses.iter().flatten();
-        let total: u64 = known().map(|status| status.bytes_total).sum();
-        let done: u64 = known().map(|status| status.bytes_done).sum();
-        let rate = known().map(|status| status.traffic.down_rate).sum();
-        self.set(done, total, total_words(done, total, rate, width));
+    fn draw_total(&self, totals: &Totals, width: Width) {
+        if totals.serving {
+            self.set(totals.sent, totals.to_give, total_serving_words(totals, width));
+        } else {
+            self.set(totals.done, totals.wanted, total_words(totals, width));
+        }
     }
 
     fn set(&self, done: u64, total: u64, words: String) {
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
         self.bar.update(|state| {
             state.set_len(total.max(1));
-            state.set_pos(done);
+            state.set_pos(done.min(total.max(1)));
         });
     }
 }
@@ -229,15 +244,43 @@ fn words(status: &TorrentStatus, width: Width) -> String {
     }
 }
 
+/// The words behind the bar of a torrent that is complete: the bar shows how much of it was given.
+fn serving_words(status: &TorrentStatus, width: Width) -> String {
+    let rate = units::rate(status.traffic.up_rate);
+    let peers = units::counted(u64::from(status.peers), "peer");
+    let sent = status.traffic.payload_up;
+    let ratio = units::ratio(sent, status.bytes_total);
+    match width {
+        Width::Narrow => rate,
+        Width::Medium => format!("up {rate:>10}  {peers}  ratio {ratio}"),
+        Width::Wide => format!("up {rate:>10}  {peers}  {} sent  ratio {ratio}", units::size(sent)),
+    }
+}
+
 /// The words behind the bar of all torrents together.
-fn total_words(done: u64, total: u64, rate: u64, width: Width) -> String {
-    let left = units::time_left(total.saturating_sub(done), rate).map(units::span).unwrap_or_default();
-    let (done, total, rate) = (units::size(done), units::size(total), units::rate(rate));
+fn total_words(totals: &Totals, width: Width) -> String {
+    let left = totals.time_left().map(units::span).unwrap_or_default();
+    let (done, wanted) = (units::size(totals.done), units::size(totals.wanted));
+    let rate = units::rate(totals.down_rate);
     match width {
         Width::Narrow => rate,
         Width::Medium => format!("{done}  {rate}  {left}"),
-        Width::Wide if left.is_empty() => format!("{done} of {total}  {rate}"),
-        Width::Wide => format!("{done} of {total}  {rate}  {left} left"),
+        Width::Wide if left.is_empty() => format!("{done} of {wanted}  {rate}"),
+        Width::Wide => format!("{done} of {wanted}  {rate}  {left} left"),
+    }
+}
+
+/// The same once all of them are complete.
+fn total_serving_words(totals: &Totals, width: Width) -> String {
+    let (rate, sent) = (units::rate(totals.up_rate), units::size(totals.sent));
+    match width {
+        Width::Narrow => rate,
+        Width::Medium => format!("up {rate:>10}  {sent} sent"),
+        Width::Wide => {
+            let (peers, ratio) =
+                (units::counted(totals.peers, "peer"), units::ratio(totals.sent, totals.wanted));
+            format!("up {rate:>10}  {peers}  {sent} sent  ratio {ratio}")
+        }
     }
 }
 

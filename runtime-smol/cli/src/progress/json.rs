@@ -1,4 +1,4 @@
-//! The JSON of `get`: one object a line, flushed at once.
+//! The JSON of `get` and `seed`: one object a line, flushed at once.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,7 @@ enum Line<'a> {
     Listening { address: SocketAddr },
     Progress { torrent: String, bytes_done: u64, bytes_total: u64, down_rate: u64, up_rate: u64, peers: u32 },
     Finished { torrent: String },
+    SeedingDone { torrent: String },
     Error { message: &'a str },
 }
 
@@ -35,6 +36,10 @@ pub(super) fn progress(shown: &Shown, status: &TorrentStatus) -> Result<(), Fail
 
 pub(super) fn finished(shown: &Shown) -> Result<(), Failure> {
     json::line(&Line::Finished { torrent: shown.info_hash.to_hex() })
+}
+
+pub(super) fn seeding_done(shown: &Shown) -> Result<(), Failure> {
+    json::line(&Line::SeedingDone { torrent: shown.info_hash.to_hex() })
 }
 
 pub(super) fn error(message: &str) -> Result<(), Failure> {

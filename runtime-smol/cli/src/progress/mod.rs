@@ -3,13 +3,14 @@
 mod bars;
 mod json;
 mod lines;
+mod totals;
 mod work;
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use pieceful_core::engine::TorrentStatus;
+use pieceful_core::engine::{TorrentState, TorrentStatus};
 use pieceful_core::id::InfoHash;
 
 use crate::errors::Failure;
@@ -17,12 +18,15 @@ use crate::printable::printable;
 use crate::units;
 use bars::Bars;
 use lines::Lines;
+use totals::Totals;
 pub(crate) use work::Work;
 
 /// What is told, and how.
 #[derive(Debug)]
 pub(crate) struct Progress {
     torrents: Vec<Shown>,
+    /// When a torrent has given enough, in thousandths of its size.
+    ratio: Option<u32>,
     how: How,
 }
 
@@ -46,6 +50,10 @@ struct Shown {
     started: Instant,
     /// Bytes that were there before this run, once that is known.
     had: Option<u64>,
+    /// Since when it is complete and there for others.
+    serving: Option<Instant>,
+    /// How much of its size, in thousandths, makes a full bar of what was sent.
+    ratio: u32,
     ended: bool,
 }
 
@@ -58,15 +66,15 @@ pub(crate) enum Wish {
 }
 
 impl Progress {
-    /// Nothing shown yet.
-    pub(crate) fn new(wish: Wish) -> Self {
+    /// Nothing shown yet. `ratio` is when a torrent has given enough, in thousandths of its size.
+    pub(crate) fn new(wish: Wish, ratio: Option<u32>) -> Self {
         let how = match wish {
             Wish::Json => How::Json,
             Wish::Quiet => How::Quiet,
             Wish::ForPeople if io::stderr().is_terminal() => How::Bars(Bars::new()),
             Wish::ForPeople => How::Lines(Lines::default()),
         };
-        Self { torrents: Vec::new(), how }
+        Self { torrents: Vec::new(), ratio, how }
     }
 
     /// A torrent to show from now on; they are counted from 0.
@@ -76,6 +84,8 @@ impl Progress {
             info_hash,
             started: Instant::now(),
             had: None,
+            serving: None,
+            ratio: self.ratio.unwrap_or(1_000),
             ended: false,
         };
         self.torrents.push(shown);
@@ -146,6 +156,54 @@ impl Progress {
         Ok(())
     }
 
+    /// The same, and it stays there for others.
+    pub(crate) fn finished_and_serving(
+        &mut self,
+        torrent: usize,
+        status: &TorrentStatus,
+    ) -> Result<(), Failure> {
+        self.serving(torrent);
+        let shown = &self.torrents[torrent];
+        match &self.how {
+            How::Bars(bars) => bars.achieved(&format!("{}  {}", shown.name, shown.summary(status))),
+            How::Lines(_) => eprintln!("{}: {}", shown.name, shown.summary(status)),
+            How::Json => {
+                json::progress(shown, status)?;
+                json::finished(shown)?;
+            }
+            How::Quiet => {}
+        }
+        Ok(())
+    }
+
+    /// From now on this torrent is there for others.
+    pub(crate) fn serving(&mut self, torrent: usize) {
+        self.torrents[torrent].serving = Some(Instant::now());
+    }
+
+    /// This torrent has given enough.
+    pub(crate) fn given(&mut self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
+        self.torrents[torrent].ended = true;
+        let shown = &self.torrents[torrent];
+        match &mut self.how {
+            How::Bars(bars) => bars.finished(torrent, &format!("{}  {}", shown.name, shown.gave(status))),
+            How::Lines(_) => eprintln!("{}: {}", shown.name, shown.gave(status)),
+            How::Json => {
+                json::progress(shown, status)?;
+                json::seeding_done(shown)?;
+            }
+            How::Quiet => {}
+        }
+        Ok(())
+    }
+
+    /// The user has ended the serving of this torrent.
+    pub(crate) fn stopped_serving(&mut self, torrent: usize, status: &TorrentStatus) {
+        let shown = &self.torrents[torrent];
+        let text = format!("{}: {}", shown.name, shown.gave(status));
+        self.note(&text);
+    }
+
     /// This torrent cannot go on. A lone torrent's reason is left for the last line of standard error.
     pub(crate) fn failed(&mut self, torrent: usize, failure: &Failure) -> Result<(), Failure> {
         self.torrents[torrent].ended = true;
@@ -201,6 +259,25 @@ impl Progress {
 }
 
 impl Shown {
+    /// Whether what it gives is of more interest than what it has.
+    fn is_serving(&self, status: &TorrentStatus) -> bool {
+        self.serving.is_some() && status.state == TorrentState::Seeding
+    }
+
+    /// Bytes to send until enough is given; where that has no end, until as much is given as was taken.
+    fn to_give(&self, status: &TorrentStatus) -> u64 {
+        let goal = u128::from(status.bytes_total) * u128::from(self.ratio) / 1_000;
+        u64::try_from(goal).unwrap_or(u64::MAX)
+    }
+
+    /// `1.50 GiB sent in 2m 10s, ratio 0.42`.
+    fn gave(&self, status: &TorrentStatus) -> String {
+        let sent = status.traffic.payload_up;
+        let took = self.serving.unwrap_or(self.started).elapsed();
+        let ratio = units::ratio(sent, status.bytes_total);
+        format!("{} sent in {}, ratio {ratio}", units::size(sent), units::span_precise(took))
+    }
+
     /// `1.50 GiB in 12s, 128 MiB/s`.
     fn summary(&self, status: &TorrentStatus) -> String {
         let size = units::size(status.bytes_total);

@@ -1,31 +1,25 @@
 //! `get` end to end, from a seeder in this process.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pieceful_core::engine::{AddTorrent, Event};
 use pieceful_core::metainfo::Metainfo;
 use pieceful_std::{Options, Session, SessionEvent};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use super::{Ran, program, run, text};
+use super::share::{BYTES, Running, Share};
+use super::{Ran, run, text};
 
-/// A torrent, a session that seeds it, and a place to download to.
+/// A torrent, and a session that seeds it.
 struct Seeded {
-    place: TempDir,
-    torrent: PathBuf,
+    share: Share,
     session: Session,
 }
-
-const FILES: [(&str, usize); 3] = [("one.bin", 300_000), ("deeper/two.bin", 90_001), ("deeper/none", 0)];
-const BYTES: u64 = 390_001;
 
 impl Seeded {
     fn new() -> Self {
@@ -33,40 +27,33 @@ impl Seeded {
     }
 
     fn named(name: &str) -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("data").join(name);
-        for (path, len) in FILES {
-            let path = folder.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, (0..len).map(|at| (at * 131 % 253) as u8).collect::<Vec<u8>>()).unwrap();
-        }
-        let torrent = place.path().join("x.torrent");
-        run(["create", text(&folder), "-o", text(&torrent), "--piece-length", "32K"]).done();
-        let session = seed(fs::read(&torrent).unwrap(), &place.path().join("data"));
-        Self { place, torrent, session }
+        let share = Share::named(name);
+        let session = seed(fs::read(&share.torrent).unwrap(), &share.data());
+        Self { share, session }
     }
 
     fn address(&self) -> String {
         self.session.listening()[0].to_string()
     }
 
+    fn torrent(&self) -> &str {
+        text(&self.share.torrent)
+    }
+
     fn out(&self) -> PathBuf {
-        self.place.path().join("out")
+        self.share.out()
     }
 
     /// Runs `get` with this torrent, its seeder and these options.
     fn get(&self, options: &[&str]) -> Ran {
         let (out, address) = (self.out(), self.address());
-        let usual = ["get", text(&self.torrent), "-o", text(&out), "--peer", &address];
+        let usual = ["get", self.torrent(), "-o", text(&out), "--peer", &address];
         run(usual.iter().chain(options))
     }
 
     #[track_caller]
-    fn assert_downloaded(&self, name: &str) {
-        for (path, _) in FILES {
-            let read = |root: PathBuf| fs::read(root.join(name).join(path)).unwrap();
-            assert!(read(self.place.path().join("data")) == read(self.out()), "{path} differs");
-        }
+    fn assert_downloaded(&self) {
+        self.share.assert_in(&self.out());
     }
 }
 
@@ -99,7 +86,7 @@ fn events(ran: &Ran) -> Vec<(String, Value)> {
 fn a_download_tells_what_it_does_and_leaves_every_file_right() {
     let seeded = Seeded::new();
     let ran = seeded.get(&["--json"]).done();
-    seeded.assert_downloaded("share");
+    seeded.assert_downloaded();
     let events = events(&ran);
     let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
     let listening = names.iter().take_while(|name| **name == "listening").count();
@@ -122,7 +109,7 @@ fn a_download_tells_what_it_does_and_leaves_every_file_right() {
 fn the_same_command_again_finds_everything_there() {
     let seeded = Seeded::new();
     seeded.get(&["--quiet"]).done();
-    let again = run(["get", text(&seeded.torrent), "-o", text(&seeded.out()), "--json"]).done();
+    let again = run(["get", seeded.torrent(), "-o", text(&seeded.out()), "--json"]).done();
     let events = events(&again);
     let (_, first) = events.iter().find(|(name, _)| name == "progress").unwrap();
     assert_eq!(first["bytes_done"], BYTES);
@@ -134,12 +121,12 @@ fn a_half_finished_download_goes_on_where_it_was() {
     let seeded = Seeded::new();
     let there = seeded.out().join("share");
     fs::create_dir_all(&there).unwrap();
-    fs::copy(seeded.place.path().join("data/share/one.bin"), there.join("one.bin")).unwrap();
+    fs::copy(seeded.share.file("one.bin"), there.join("one.bin")).unwrap();
     let ran = seeded.get(&["--json"]).done();
     let events = events(&ran);
     let (_, first) = events.iter().find(|(name, _)| name == "progress").unwrap();
     assert!(first["bytes_done"].as_u64().unwrap() > 250_000, "{first}");
-    seeded.assert_downloaded("share");
+    seeded.assert_downloaded();
 }
 
 #[test]
@@ -151,7 +138,7 @@ fn quiet_prints_nothing_and_plain_output_is_for_people() {
     let plain = seeded.get(&["--sequential", "--allocation", "full", "--max-peers", "3"]).done();
     assert!(plain.stderr.contains("share: 381 KiB in "), "{plain:?}");
     assert!(!plain.stderr.contains('\u{1b}'), "{plain:?}");
-    seeded.assert_downloaded("share");
+    seeded.assert_downloaded();
 }
 
 #[test]
@@ -165,7 +152,7 @@ fn a_file_with_other_data_is_left_alone_unless_told_otherwise() {
     assert!(refused.failed().contains("share/one.bin"), "{refused:?}");
     assert_eq!(fs::read(&theirs).unwrap(), b"something else entirely");
     seeded.get(&["--overwrite", "--quiet"]).done();
-    seeded.assert_downloaded("share");
+    seeded.assert_downloaded();
 }
 
 #[test]
@@ -175,7 +162,7 @@ fn one_torrent_that_fails_does_not_stop_the_others() {
     fs::create_dir_all(out.join("bad")).unwrap();
     fs::write(out.join("bad/one.bin"), "other").unwrap();
     let (one, two) = (good.address(), bad.address());
-    let (good_torrent, bad_torrent) = (text(&good.torrent), text(&bad.torrent));
+    let (good_torrent, bad_torrent) = (good.torrent(), bad.torrent());
     let ran = run([
         "get",
         bad_torrent,
@@ -190,7 +177,7 @@ fn one_torrent_that_fails_does_not_stop_the_others() {
         "--json",
     ]);
     assert!(ran.failed().contains("1 of 2 torrents failed"), "{ran:?}");
-    good.assert_downloaded("good");
+    good.assert_downloaded();
     let errors: Vec<_> = events(&ran).into_iter().filter(|(name, _)| name == "error").collect();
     assert!(errors[0].1["message"].as_str().unwrap().contains("bad"), "{errors:?}");
 }
@@ -204,32 +191,24 @@ fn an_address_in_use_is_named_with_a_way_out() {
 }
 
 /// A `get` that has nobody to download from, after its first progress event.
-fn waiting(seeded: &Seeded, tracker: &TcpListener) -> Child {
+fn waiting(seeded: &Seeded, tracker: &TcpListener, options: &[&str]) -> Running {
     let url = format!("http://{}/announce", tracker.local_addr().unwrap());
     let out = seeded.out();
-    let mut child = program(["get", text(&seeded.torrent), "-o", text(&out), "--tracker", &url, "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    while !lines.next().unwrap().unwrap().contains("progress") {}
-    child
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
+    let usual = ["get", seeded.torrent(), "-o", text(&out), "--tracker", &url];
+    let mut running = Running::start(usual.into_iter().chain(options.iter().copied()));
+    running.until("progress");
+    running
 }
 
 #[test]
 fn ctrl_c_stops_in_good_order_even_when_a_tracker_does_not_answer() {
     let seeded = Seeded::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    for way in [Signal::INT, Signal::TERM] {
-        let mut child = waiting(&seeded, &silent);
+    for (way, options) in [(Signal::INT, &[][..]), (Signal::TERM, &["--seed"])] {
+        let mut running = waiting(&seeded, &silent, options);
         let started = Instant::now();
-        signal(&child, way);
-        assert_eq!(child.wait().unwrap().code(), Some(130));
+        running.signal(way);
+        assert_eq!(running.end().status, 130);
         assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     }
 }
@@ -238,17 +217,59 @@ fn ctrl_c_stops_in_good_order_even_when_a_tracker_does_not_answer() {
 fn a_second_ctrl_c_stops_at_once() {
     let seeded = Seeded::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut child = waiting(&seeded, &silent);
-    signal(&child, Signal::INT);
+    let mut running = waiting(&seeded, &silent, &[]);
+    running.signal(Signal::INT);
     // Two signals that arrive together are one, so the second is sent until it counts.
     let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        signal(&child, Signal::INT);
+    while !running.has_ended() {
+        running.signal(Signal::INT);
         std::thread::yield_now();
-    };
-    assert_eq!(status.code(), Some(130));
+    }
+    assert_eq!(running.end().status, 130);
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[test]
+fn several_torrents_are_each_told_of_until_all_are_there() {
+    let (one, two) = (Seeded::named("one"), Seeded::named("two"));
+    let (out, peers) = (one.out(), [one.address(), two.address()]);
+    let usual = ["get", one.torrent(), two.torrent(), "-o", text(&out)];
+    let ran = run(usual.into_iter().chain(["--peer", &peers[0], "--peer", &peers[1], "--json"])).done();
+    one.assert_downloaded();
+    two.share.assert_in(&out);
+    let finished: std::collections::BTreeSet<String> = events(&ran)
+        .iter()
+        .filter(|(name, _)| name == "finished")
+        .map(|(_, event)| event["torrent"].to_string())
+        .collect();
+    assert_eq!(finished.len(), 2, "{ran:?}");
+}
+
+#[test]
+fn what_is_downloaded_is_served_on_when_asked_for_until_ctrl_c() {
+    let seeded = Seeded::new();
+    let (out, address) = (seeded.out(), seeded.address());
+    let mut first = Running::start([
+        "get",
+        seeded.torrent(),
+        "-o",
+        text(&out),
+        "--peer",
+        &address,
+        "--listen",
+        "127.0.0.1:0",
+        "--seed",
+    ]);
+    let listens = first.address();
+    first.until("finished");
+    seeded.session.stop().unwrap();
+
+    let second = seeded.share.place.path().join("second");
+    run(["get", seeded.torrent(), "-o", text(&second), "--peer", &listens, "--quiet"]).done();
+    seeded.share.assert_in(&second);
+    let progress = first.until("progress");
+    assert_eq!(progress["bytes_done"], BYTES);
+    first.signal(Signal::INT);
+    let ran = first.end();
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
 }

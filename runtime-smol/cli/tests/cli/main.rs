@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod get;
+mod seed;
+mod share;
 mod torrents;
 mod usage;
 

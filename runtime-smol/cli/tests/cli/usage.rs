@@ -14,6 +14,10 @@ fn a_wrong_command_line_ends_with_status_2() {
         &["get", "x.torrent", "--listen", "6881"],
         &["get", "x.torrent", "--max-peers", "0"],
         &["get", "x.torrent", "--allocation", "some"],
+        &["get", "x.torrent", "--ratio", "1"],
+        &["seed", "x.torrent"],
+        &["seed", "x.torrent", "dir", "--ratio", "0"],
+        &["seed", "x.torrent", "dir", "--ratio", "much"],
         &["create", "x"],
         &["create", "x", "-o", "y", "--piece-length", "100000"],
         &["info"],
@@ -29,7 +33,7 @@ fn a_wrong_command_line_ends_with_status_2() {
 #[test]
 fn help_and_version_are_answers_not_errors() {
     let help = run(["--help"]).done().stdout;
-    for subcommand in ["get", "info", "create", "magnet", "verify", "demo", "completions", "man"] {
+    for subcommand in ["get", "seed", "info", "create", "magnet", "verify", "demo", "completions", "man"] {
         assert!(help.contains(&format!("\n  {subcommand}")), "{subcommand} is not in\n{help}");
         assert!(run([subcommand, "--help"]).done().stdout.contains("Usage:"));
     }
@@ -38,7 +42,9 @@ fn help_and_version_are_answers_not_errors() {
 
 #[test]
 fn help_fits_a_terminal() {
-    for args in [&["--help"][..], &["get", "--help"], &["create", "--help"], &["info", "--help"]] {
+    for args in
+        [&["--help"][..], &["get", "--help"], &["seed", "--help"], &["create", "--help"], &["info", "--help"]]
+    {
         for line in run(args).done().stdout.lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }

@@ -1,16 +1,16 @@
-//! The session of `get`: how it is set up from the options, how it ends, and what its errors call for.
+//! The session of a run: how it is set up from the options, how it ends, and what its errors call for.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_lite::FutureExt as _;
-use pieceful_core::engine::{self, Config, PieceOrder, RateLimits, TorrentError};
+use pieceful_core::engine::{self, Config, RateLimits};
 use pieceful_smol::{AddError, Options, Session, StartError};
 
-use crate::args::Get;
-use crate::errors::{Failure, disk_advice, io_advice};
+use super::{Goal, Plan};
+use crate::errors::{Failure, io_advice};
 use crate::progress::Progress;
 
 /// A tracker that does not answer holds up the end no longer than this.
@@ -18,26 +18,37 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// After this long a user wonders what there is to wait for.
 const WONDER_TIME: Duration = Duration::from_secs(1);
 
-/// Starts the session and says where it listens.
-pub(super) fn start(args: &Get, progress: &mut Progress) -> Result<Session, Failure> {
-    let session = match args.listen {
-        Some(address) => start_on(args, vec![address], progress),
-        None => start_anywhere(args, progress),
+/// Starts the session. Where it listens is said at once, or, by a seed, once it has something to give.
+pub(super) fn start(plan: &Plan<'_>, progress: &mut Progress) -> Result<Session, Failure> {
+    if plan.goal == Goal::Seed {
+        std::fs::read_dir(plan.folder).map_err(|error| {
+            Failure::new(format!("cannot read {}: {error}", plan.folder.display()))
+                .advice("the last argument is the folder that holds the data: check its path")
+        })?;
+    }
+    let session = match plan.peers.listen {
+        Some(address) => start_on(plan, vec![address], progress),
+        None => start_anywhere(plan, progress),
     }
     .map_err(|error| why_not_started(&error))?;
-    for &address in session.listening() {
-        progress.listening(address)?;
+    if plan.goal != Goal::Seed {
+        tell_where(&session, progress)?;
     }
     Ok(session)
 }
 
+/// Says where peers can connect.
+pub(super) fn tell_where(session: &Session, progress: &Progress) -> Result<(), Failure> {
+    session.listening().iter().try_for_each(|&address| progress.listening(address))
+}
+
 /// Any free port, on IPv4 and, where the system has it, IPv6.
-fn start_anywhere(args: &Get, progress: &mut Progress) -> Result<Session, StartError> {
+fn start_anywhere(plan: &Plan<'_>, progress: &mut Progress) -> Result<Session, StartError> {
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
-    match start_on(args, vec![v4, v6], progress) {
+    match start_on(plan, vec![v4, v6], progress) {
         Err(StartError::Listen { address, source }) if address == v6 && no_such_family(&source) => {
-            start_on(args, vec![v4], progress)
+            start_on(plan, vec![v4], progress)
         }
         ended => ended,
     }
@@ -49,8 +60,12 @@ fn no_such_family(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
-fn start_on(args: &Get, listen: Vec<SocketAddr>, progress: &mut Progress) -> Result<Session, StartError> {
-    let options = Options { listen, config: config(args), state: state_folder(), ..Options::default() };
+fn start_on(
+    plan: &Plan<'_>,
+    listen: Vec<SocketAddr>,
+    progress: &mut Progress,
+) -> Result<Session, StartError> {
+    let options = Options { listen, config: config(plan), state: state_folder(), ..Options::default() };
     match Session::start(options.clone()) {
         // Somebody without a home can download all the same.
         Err(StartError::State { path, source }) => {
@@ -62,13 +77,9 @@ fn start_on(args: &Get, listen: Vec<SocketAddr>, progress: &mut Progress) -> Res
     }
 }
 
-fn config(args: &Get) -> Config {
-    let rates = RateLimits { download: args.max_download, upload: args.max_upload };
+fn config(plan: &Plan<'_>) -> Config {
+    let rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     Config { rates, ..Config::default() }
-}
-
-pub(super) fn order(args: &Get) -> PieceOrder {
-    if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() }
 }
 
 /// `$XDG_STATE_HOME/pieceful`, by default `~/.local/state/pieceful`.
@@ -115,7 +126,7 @@ pub(super) fn why_not_added(error: &AddError) -> Failure {
             _ => failure.advice(format!("{}, or choose another folder with -o", io_advice(source))),
         },
         AddError::Engine(engine::AddError::Tracker) => failure.advice("mend what is given with --tracker"),
-        AddError::Engine(engine::AddError::TooMany) => failure.advice("download fewer at once"),
+        AddError::Engine(engine::AddError::TooMany) => failure.advice("name fewer at once"),
         AddError::Engine(engine::AddError::Layout) => {
             failure.advice("ask for a torrent that is made properly")
         }
@@ -123,16 +134,5 @@ pub(super) fn why_not_added(error: &AddError) -> Failure {
         AddError::Engine(engine::AddError::Stopping) | AddError::Stopped => {
             failure.advice("run the same command again")
         }
-    }
-}
-
-/// Why a torrent cannot go on, and what to do.
-pub(super) fn why_it_failed(error: &TorrentError, folder: &Path) -> Failure {
-    let failure = Failure::new(error.to_string());
-    match error {
-        TorrentError::OtherData { .. } => {
-            failure.advice("use --overwrite to replace it, or choose another folder with -o")
-        }
-        TorrentError::Disk(error) => failure.advice(disk_advice(error, folder)),
     }
 }

@@ -1,4 +1,4 @@
-//! What `get` says in words: which events are worth a line, and what helps when nothing happens.
+//! What a run says in words: which events are worth a line, and what helps when nothing happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,6 +11,10 @@ use crate::units;
 const HELP_AFTER: Duration = Duration::from_secs(10);
 /// And once more, seldom enough not to nag.
 const HELP_AGAIN: Duration = Duration::from_secs(120);
+
+/// A torrent is served, and nobody will hear of it.
+pub(super) const HIDDEN: &str = "no tracker is named, so nobody will hear of this: add one with --tracker, call \
+     a peer with --peer, or give others the address above";
 
 /// What has been said, so that it is not said again.
 #[derive(Debug)]

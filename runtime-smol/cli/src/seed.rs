@@ -1,0 +1,24 @@
+//! `pieceful seed`: serves torrents whose data is there, and changes none of it.
+
+use pieceful_core::engine::AddTorrent;
+
+use crate::args::Seed;
+use crate::errors::{Failure, Outcome};
+use crate::source;
+use crate::swarm::{self, Goal, Plan};
+
+/// Serves until told to stop, or until enough is given.
+pub(crate) fn run(args: &Seed) -> Result<Outcome, Failure> {
+    swarm::run(&Plan {
+        goal: Goal::Seed,
+        sources: &args.torrents,
+        read: source::torrent,
+        folder: &args.folder,
+        peers: &args.peers,
+        telling: &args.telling,
+        max_download: None,
+        max_upload: args.max_upload,
+        ratio: args.ratio,
+        spec: &|usual| AddTorrent { serve_only: true, ..usual },
+    })
+}

@@ -1,0 +1,103 @@
+//! One torrent of a run: how far it is, and what its failure calls for.
+
+use std::path::Path;
+
+use pieceful_core::engine::TorrentError;
+use pieceful_core::id::TorrentId;
+use pieceful_core::metainfo::Metainfo;
+
+use super::Plan;
+use crate::errors::{Failure, disk_advice};
+
+/// One torrent of a run.
+#[derive(Debug)]
+pub(super) struct Member<'a> {
+    /// Where it was added.
+    pub(super) id: Option<TorrentId>,
+    /// What was typed.
+    source: &'a str,
+    pub(super) name: String,
+    /// How many there are to ask.
+    pub(super) trackers: usize,
+    pub(super) stage: Stage,
+}
+
+/// How far a torrent is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Being checked or downloaded.
+    Fetching,
+    /// All of it is here, and others may have it.
+    Serving,
+    /// Nothing is left to do for it.
+    Done,
+    Failed(Failure),
+}
+
+impl Stage {
+    pub(super) fn into_failure(self) -> Option<Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Fetching | Self::Serving | Self::Done => None,
+        }
+    }
+}
+
+impl<'a> Member<'a> {
+    pub(super) fn new(source: &'a str, metainfo: &Metainfo, plan: &Plan<'_>) -> Self {
+        let trackers = metainfo.trackers.iter().map(Vec::len).sum::<usize>() + plan.peers.trackers.len();
+        Self { id: None, source, name: metainfo.info.name.clone(), trackers, stage: Stage::Fetching }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Done | Stage::Failed(_))
+    }
+
+    /// Whether nobody will hear of us.
+    pub(super) fn is_hidden(&self, plan: &Plan<'_>) -> bool {
+        self.trackers + plan.peers.peers.len() == 0
+    }
+
+    /// Why it cannot go on, and what to do.
+    pub(super) fn why_it_failed(&self, error: &TorrentError, plan: &Plan<'_>) -> Failure {
+        let failure = Failure::new(error.to_string());
+        match error {
+            TorrentError::OtherData { .. } => {
+                failure.advice("use --overwrite to replace it, or choose another folder with -o")
+            }
+            TorrentError::Disk(error) => failure.advice(disk_advice(error, plan.folder)),
+            TorrentError::Incomplete { missing, pieces } => {
+                match around(plan.folder, &self.name).filter(|_| missing == pieces) {
+                    Some(folder) => failure.advice(format!(
+                        "name the folder {} lies in, {}, not itself",
+                        self.name,
+                        folder.display()
+                    )),
+                    None => failure.advice(format!(
+                        "`pieceful get {} -o {} --seed` fetches them and goes on serving",
+                        self.source,
+                        plan.folder.display()
+                    )),
+                }
+            }
+        }
+    }
+}
+
+/// The folder around `folder`, if that is called `name`: it is easily named in its place.
+fn around<'a>(folder: &'a Path, name: &str) -> Option<&'a Path> {
+    let parent = folder.parent().filter(|_| folder.file_name().is_some_and(|last| last == name))?;
+    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_torrents_own_folder_is_told_from_the_one_it_lies_in() {
+        assert_eq!(around(Path::new("/srv/share"), "share"), Some(Path::new("/srv")));
+        assert_eq!(around(Path::new("share/"), "share"), Some(Path::new(".")));
+        assert_eq!(around(Path::new("/srv"), "share"), None);
+    }
+}

@@ -1,0 +1,366 @@
+//! Taking part in swarms until the goal is reached: what `get` and `seed` have in common.
+
+mod member;
+mod notes;
+mod session;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_lite::FutureExt as _;
+use pieceful_core::engine::{AddTorrent, Event, SeedingLimits, TorrentState, TorrentStatus};
+use pieceful_core::id::TorrentId;
+use pieceful_core::metainfo::Metainfo;
+use pieceful_smol::{Events, Session, SessionEvent};
+
+use crate::args::{Peers, Telling};
+use crate::errors::{Failure, Outcome};
+use crate::progress::{Progress, Wish};
+use crate::signals::{self, Interrupt};
+use crate::units;
+use member::{Member, Stage};
+use notes::Notes;
+
+/// What a run is to do, as its command line says.
+pub(crate) struct Plan<'a> {
+    pub(crate) goal: Goal,
+    pub(crate) sources: &'a [String],
+    /// Reads a source.
+    pub(crate) read: fn(&str) -> Result<Metainfo, Failure>,
+    /// Where the files lie, or will lie.
+    pub(crate) folder: &'a Path,
+    pub(crate) peers: &'a Peers,
+    pub(crate) telling: &'a Telling,
+    pub(crate) max_download: Option<u64>,
+    pub(crate) max_upload: Option<u64>,
+    /// When each torrent has given enough, in thousandths of its size.
+    pub(crate) ratio: Option<u32>,
+    /// Adds what only this command knows to what is usual.
+    pub(crate) spec: &'a dyn Fn(AddTorrent) -> AddTorrent,
+}
+
+/// When a run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Once everything is here.
+    Download,
+    /// Once everything is here and enough of it is given, or the user has had enough.
+    DownloadThenSeed,
+    /// The same, and what is not here by now is not fetched.
+    Seed,
+}
+
+/// Takes part; the sentence of a failure says what to do.
+pub(crate) fn run(plan: &Plan<'_>) -> Result<Outcome, Failure> {
+    let interrupt = signals::interrupt()?;
+    let wish = match plan.telling {
+        Telling { json: true, .. } => Wish::Json,
+        Telling { quiet: true, .. } => Wish::Quiet,
+        Telling { .. } => Wish::ForPeople,
+    };
+    let mut progress = Progress::new(wish, plan.ratio);
+    let ended = smol::block_on(take_part(plan, &mut progress, &interrupt));
+    progress.close();
+    if let Err(failure) = &ended {
+        progress.error(failure);
+    }
+    ended
+}
+
+async fn take_part(
+    plan: &Plan<'_>,
+    progress: &mut Progress,
+    interrupt: &Interrupt,
+) -> Result<Outcome, Failure> {
+    let torrents = load(plan)?;
+    let session = session::start(plan, progress)?;
+    let ended = match Members::add(plan, torrents, &session, progress).await {
+        Ok(mut members) => members.watch(progress, interrupt).await,
+        Err(failure) => Err(failure),
+    };
+    progress.close();
+    session::stop(&session, progress).await;
+    ended
+}
+
+/// Reads every SOURCE before anything is started, so that a mistyped one is noticed at once. One that is given
+/// twice counts once.
+fn load<'a>(plan: &Plan<'a>) -> Result<Vec<(&'a str, Arc<Metainfo>)>, Failure> {
+    let mut torrents: Vec<(&str, Arc<Metainfo>)> = Vec::new();
+    for named in plan.sources {
+        let torrent = (plan.read)(named)?;
+        if torrents.iter().all(|(_, known)| known.info.info_hash != torrent.info.info_hash) {
+            torrents.push((named, Arc::new(torrent)));
+        }
+    }
+    Ok(torrents)
+}
+
+/// The torrents under way, in the order of the command line.
+struct Members<'a> {
+    plan: &'a Plan<'a>,
+    session: &'a Session,
+    events: Events,
+    all: Vec<Member<'a>>,
+    notes: Notes,
+    /// Whether it was said that everything there is to serve is served.
+    ready: bool,
+}
+
+impl<'a> Members<'a> {
+    async fn add(
+        plan: &'a Plan<'a>,
+        torrents: Vec<(&'a str, Arc<Metainfo>)>,
+        session: &'a Session,
+        progress: &mut Progress,
+    ) -> Result<Self, Failure> {
+        let events = session.events();
+        let notes = Notes::new(torrents.len() > 1);
+        let mut members = Self { plan, session, events, all: Vec::new(), notes, ready: false };
+        for (place, (source, metainfo)) in torrents.into_iter().enumerate() {
+            let mut member = Member::new(source, &metainfo, plan);
+            progress.add(&member.name, metainfo.info.info_hash);
+            let added = session.add(spec(plan, metainfo), plan.folder).await;
+            member.id = added.as_ref().ok().copied();
+            members.all.push(member);
+            if let Err(error) = added {
+                members.fail(place, session::why_not_added(&error), progress)?;
+            }
+        }
+        Ok(members)
+    }
+
+    /// Shows what happens until the goal is reached or out of reach, or the user has had enough.
+    async fn watch(&mut self, progress: &mut Progress, interrupt: &Interrupt) -> Result<Outcome, Failure> {
+        let mut tick = Instant::now();
+        while self.all.iter().any(|member| !member.has_ended()) {
+            let now = Instant::now();
+            if now >= tick {
+                tick = now + progress.interval();
+                let statuses = self.statuses().await;
+                progress.update(&statuses)?;
+                self.help(&statuses, progress);
+            }
+            let happened = async { Happened::Event(self.events.next_timeout(tick - now).await) };
+            let stopped = async {
+                let _ = interrupt.recv().await;
+                Happened::Interrupt
+            };
+            match happened.or(stopped).await {
+                Happened::Interrupt => return self.interrupted(progress).await,
+                Happened::Event(Some(SessionEvent::Event(event))) => self.show(event, progress).await?,
+                Happened::Event(Some(SessionEvent::Lagged(_))) => self.catch_up(progress).await?,
+                Happened::Event(None) if self.events.is_over() => {
+                    return Err(
+                        Failure::new("the session ended by itself").advice("run the same command again")
+                    );
+                }
+                Happened::Event(None) => {}
+            }
+            self.see_whether_ready(progress).await?;
+        }
+        self.end()
+    }
+
+    async fn show(&mut self, event: Event, progress: &mut Progress) -> Result<(), Failure> {
+        let Some(place) = subject(&event).and_then(|id| self.place(id)) else { return Ok(()) };
+        if let Some(note) = self.notes.about(&event, &self.all[place].name) {
+            progress.note(&note);
+        }
+        match event {
+            // Of what is only served, numbers are worth nothing before all of it can be had.
+            Event::Checked { .. } if self.plan.goal != Goal::Seed => {
+                if let Some(status) = self.status(place).await {
+                    progress.checked(place, &status)?;
+                }
+            }
+            Event::Finished { .. } => self.complete(place, progress).await?,
+            Event::SeedingDone { .. } => self.give_no_more(place, progress).await?,
+            Event::Failed { error, .. } => {
+                let failure = self.all[place].why_it_failed(&error, self.plan);
+                self.fail(place, failure, progress)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Events were dropped: the states tell what they would have said.
+    async fn catch_up(&mut self, progress: &mut Progress) -> Result<(), Failure> {
+        for place in 0..self.all.len() {
+            match self.status(place).await.map(|status| status.state) {
+                Some(TorrentState::Seeding) => self.complete(place, progress).await?,
+                // Nobody else pauses a torrent.
+                Some(TorrentState::Paused) => {
+                    self.complete(place, progress).await?;
+                    self.give_no_more(place, progress).await?;
+                }
+                Some(TorrentState::Failed) => {
+                    let failure = Failure::new("it failed").advice("run the same command again to see why");
+                    self.fail(place, failure, progress)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything of a torrent is here.
+    async fn complete(&mut self, place: usize, progress: &mut Progress) -> Result<(), Failure> {
+        let member = &mut self.all[place];
+        if member.stage != Stage::Fetching {
+            return Ok(());
+        }
+        let goal = self.plan.goal;
+        member.stage = if goal == Goal::Download { Stage::Done } else { Stage::Serving };
+        if let Some(status) = self.status(place).await {
+            match goal {
+                Goal::Download => progress.finished(place, &status)?,
+                Goal::DownloadThenSeed => progress.finished_and_serving(place, &status)?,
+                Goal::Seed => progress.serving(place),
+            }
+        }
+        Ok(())
+    }
+
+    /// A torrent has given enough.
+    async fn give_no_more(&mut self, place: usize, progress: &mut Progress) -> Result<(), Failure> {
+        if self.all[place].stage == Stage::Serving {
+            self.all[place].stage = Stage::Done;
+            if let Some(status) = self.status(place).await {
+                progress.given(place, &status)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, place: usize, failure: Failure, progress: &mut Progress) -> Result<(), Failure> {
+        if !self.all[place].has_ended() {
+            progress.failed(place, &failure)?;
+            self.all[place].stage = Stage::Failed(failure);
+        }
+        Ok(())
+    }
+
+    /// Once there is nothing left to check or to fetch: who can come for it, and how long.
+    async fn see_whether_ready(&mut self, progress: &mut Progress) -> Result<(), Failure> {
+        let fetching = self.all.iter().any(|member| member.stage == Stage::Fetching);
+        let serving = self.all.iter().any(|member| member.stage == Stage::Serving);
+        if self.ready || fetching || !serving {
+            return Ok(());
+        }
+        self.ready = true;
+        if self.plan.goal == Goal::Seed {
+            session::tell_where(self.session, progress)?;
+            for place in 0..self.all.len() {
+                if self.all[place].stage == Stage::Serving
+                    && let Some(status) = self.status(place).await
+                {
+                    progress.checked(place, &status)?;
+                }
+            }
+        }
+        let until = match self.plan.ratio {
+            Some(ratio) => format!("ratio {} or Ctrl-C", units::permille(ratio.into())),
+            None => String::from("Ctrl-C"),
+        };
+        let addresses: Vec<String> = self.session.listening().iter().map(ToString::to_string).collect();
+        progress.note(&format!("seeding until {until}, listening on {}", addresses.join(" and ")));
+        if self.all.iter().any(|member| member.stage == Stage::Serving && member.is_hidden(self.plan)) {
+            progress.note(notes::HIDDEN);
+        }
+        Ok(())
+    }
+
+    /// Once nothing has come for a while: what is being tried, and what the user can do.
+    fn help(&mut self, statuses: &[Option<TorrentStatus>], progress: &mut Progress) {
+        for (member, status) in self.all.iter().zip(statuses) {
+            let Some(status) = status.filter(|_| member.stage == Stage::Fetching) else { continue };
+            let tried = notes::Tried { trackers: member.trackers, peers: self.plan.peers.peers.len() };
+            if let Some(help) = self.notes.help(&member.name, &status, &tried) {
+                progress.note(&help);
+            }
+        }
+    }
+
+    /// The user has had enough: of giving, which is a good end, or of waiting.
+    async fn interrupted(&mut self, progress: &mut Progress) -> Result<Outcome, Failure> {
+        progress.stopping("stopping: telling the trackers (Ctrl-C again to stop at once)");
+        if self.plan.goal == Goal::Download || self.all.iter().any(|member| member.stage == Stage::Fetching) {
+            return Ok(Outcome::Interrupted);
+        }
+        for place in 0..self.all.len() {
+            if self.all[place].stage == Stage::Serving
+                && let Some(status) = self.status(place).await
+            {
+                progress.stopped_serving(place, &status);
+            }
+        }
+        self.end()
+    }
+
+    /// How it all ended: the failure of one, or a count of them.
+    fn end(&mut self) -> Result<Outcome, Failure> {
+        let all = self.all.len();
+        let mut failures: Vec<Failure> =
+            self.all.drain(..).filter_map(|member| member.stage.into_failure()).collect();
+        match failures.pop() {
+            None => Ok(Outcome::Done),
+            Some(failure) if all == 1 => Err(failure),
+            Some(_) => Err(Failure::new(format!("{} of {all} torrents failed", failures.len() + 1))
+                .advice("the lines above say why; run the same command again once that is mended")),
+        }
+    }
+
+    fn place(&self, id: TorrentId) -> Option<usize> {
+        self.all.iter().position(|member| member.id == Some(id))
+    }
+
+    async fn status(&self, place: usize) -> Option<TorrentStatus> {
+        self.session.status(self.all[place].id?).await
+    }
+
+    async fn statuses(&self) -> Vec<Option<TorrentStatus>> {
+        let mut statuses = Vec::with_capacity(self.all.len());
+        for place in 0..self.all.len() {
+            statuses.push(self.status(place).await);
+        }
+        statuses
+    }
+}
+
+enum Happened {
+    Event(Option<SessionEvent>),
+    Interrupt,
+}
+
+/// The torrent an event is about.
+fn subject(event: &Event) -> Option<TorrentId> {
+    match event {
+        Event::Checked { torrent, .. }
+        | Event::Finished { torrent }
+        | Event::SeedingDone { torrent }
+        | Event::Failed { torrent, .. }
+        | Event::PieceFailed { torrent, .. }
+        | Event::PeerConnected { torrent, .. }
+        | Event::PeerBanned { torrent, .. }
+        | Event::TrackerAnswered { torrent, .. }
+        | Event::TrackerWarned { torrent, .. }
+        | Event::TrackerFailed { torrent, .. }
+        | Event::Removed { torrent } => Some(*torrent),
+        Event::PeerClosed { torrent, .. } => *torrent,
+        Event::Stopped => None,
+    }
+}
+
+fn spec(plan: &Plan<'_>, metainfo: Arc<Metainfo>) -> AddTorrent {
+    let peers = plan.peers;
+    (plan.spec)(AddTorrent {
+        peers: peers.peers.clone(),
+        trackers: peers.trackers.clone(),
+        peers_max: peers.max_peers.map(std::num::NonZeroU32::get),
+        seeding: SeedingLimits { ratio_permille: plan.ratio, time: None },
+        ..AddTorrent::new(metainfo)
+    })
+}
