@@ -135,8 +135,9 @@ pub enum DiskErrorKind {
     /// The system would not let us.
     #[error("permission denied")]
     Denied,
-    /// A symbolic link, a folder or a device stands where a file should be: never written through.
-    #[error("something that is not a plain file is in the way")]
+    /// A symbolic link, a folder or a device stands where a file should be, or another torrent's file: never
+    /// written through.
+    #[error("something else is in the way")]
     InTheWay,
     /// The file is shorter than what was to be read, or is gone.
     #[error("data missing")]

@@ -11,6 +11,7 @@ use pieceful_core::metainfo::SafePath;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::claims::Claims;
 use super::error;
 use super::folder::{Access, Folder};
 
@@ -21,12 +22,13 @@ pub(super) struct TorrentFiles {
     pub(super) layout: Arc<Layout>,
     /// One a file: written since the last sync.
     written: Box<[AtomicBool]>,
+    claims: Arc<Claims>,
 }
 
 impl TorrentFiles {
-    pub(super) fn new(id: TorrentId, folder: Arc<Folder>, layout: Arc<Layout>) -> Self {
+    pub(super) fn new(id: TorrentId, folder: Arc<Folder>, layout: Arc<Layout>, claims: Arc<Claims>) -> Self {
         let written = layout.files().iter().map(|_| AtomicBool::new(false)).collect();
-        Self { id, folder, layout, written }
+        Self { id, folder, layout, written, claims }
     }
 
     /// How many neighbouring pieces make `len` bytes, at least 1.
@@ -54,7 +56,8 @@ impl TorrentFiles {
         Access::Write { executable }
     }
 
-    /// Opens `file`, sees that it is a regular file and tells its length.
+    /// Opens `file`, sees that it is a regular file, and to write also that no other torrent does; tells its
+    /// length.
     pub(super) fn open(
         &self,
         file: u32,
@@ -64,6 +67,9 @@ impl TorrentFiles {
         let fd = self.folder.open(path, access).map_err(OpenError::System)?;
         let stat = rustix::fs::fstat(&fd).map_err(OpenError::System)?;
         let what = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile if access != Access::Read && !self.claims.claim(&stat, self.id) => {
+                "another torrent is being downloaded to it"
+            }
             FileType::RegularFile => return Ok((fd, u64::try_from(stat.st_size).unwrap_or(0))),
             FileType::Directory => "a folder is in the way of a file",
             FileType::Fifo | FileType::Socket => "a pipe or socket is in the way of a file",
@@ -94,7 +100,7 @@ impl TorrentFiles {
 pub(super) enum OpenError {
     /// The system said so.
     System(Errno),
-    /// It is open, but no regular file.
+    /// It is open, but no regular file, or another torrent's.
     Kind(DiskError),
 }
 

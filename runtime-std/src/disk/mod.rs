@@ -38,6 +38,7 @@ use std::thread::JoinHandle;
 use pieceful_core::disk::{DiskAction, DiskDone, DiskError, Layout};
 use pieceful_core::id::{Block, DiskOp, PieceIndex, TorrentId};
 
+mod claims;
 mod error;
 mod files;
 mod folder;
@@ -49,6 +50,7 @@ pub(crate) mod sweep;
 mod worker;
 mod write;
 
+use claims::Claims;
 use files::TorrentFiles;
 use folder::Folder;
 use handles::{Hand, Handles};
@@ -106,7 +108,11 @@ impl DiskPool {
         let shared = Arc::new(Shared {
             queues: (0..workers).map(|_| Queue::default()).collect(),
             staging: Mutex::new((0..workers).map(|_| Vec::new()).collect()),
-            files: Files { torrents: RwLock::default(), handles: Handles::new(OPEN_FILES_MAX) },
+            files: Files {
+                torrents: RwLock::default(),
+                handles: Handles::new(OPEN_FILES_MAX),
+                claims: Arc::default(),
+            },
             done: Mutex::default(),
             wake: Box::new(wake),
         });
@@ -224,6 +230,7 @@ struct Shared {
 struct Files {
     torrents: RwLock<HashMap<TorrentId, Known>>,
     handles: Handles,
+    claims: Arc<Claims>,
 }
 
 struct Known {
@@ -240,14 +247,15 @@ impl Files {
 
     fn open(&self, torrent: TorrentId, layout: &Arc<Layout>) {
         if let Some(known) = write_lock(&self.torrents).get_mut(&torrent) {
-            let files = TorrentFiles::new(torrent, Arc::clone(&known.folder), Arc::clone(layout));
-            known.files = Some(Arc::new(files));
+            let (folder, claims) = (Arc::clone(&known.folder), Arc::clone(&self.claims));
+            known.files = Some(Arc::new(TorrentFiles::new(torrent, folder, Arc::clone(layout), claims)));
         }
     }
 
     fn forget(&self, torrent: TorrentId) {
         write_lock(&self.torrents).remove(&torrent);
         self.handles.forget(torrent);
+        self.claims.release(torrent);
     }
 }
 

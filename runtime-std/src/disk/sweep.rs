@@ -42,7 +42,7 @@ pub(crate) type Each<'a> = &'a (dyn Fn(PieceIndex, Result<Digest, DiskError>) ->
 impl Sweep {
     pub(crate) fn new(layout: Layout, folder: PathBuf, workers: usize) -> Self {
         let folder = Arc::new(Folder::new(folder));
-        let files = TorrentFiles::new(TorrentId::default(), folder, Arc::new(layout));
+        let files = TorrentFiles::new(TorrentId::default(), folder, Arc::new(layout), Arc::default());
         Self { files, workers: workers.max(1) }
     }
 

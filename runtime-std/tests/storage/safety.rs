@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use pieceful_core::disk::{Allocation, DiskAction, DiskErrorKind};
 use pieceful_std::disk::DiskPool;
@@ -84,6 +85,29 @@ fn the_download_folder_itself_may_be_reached_through_a_link() {
     rig.open().unwrap();
     rig.write(block(0, 0, 4), b"data").unwrap();
     assert_eq!(rig.on_disk("real/data"), b"data");
+}
+
+#[test]
+fn a_file_that_one_torrent_writes_is_refused_to_all_others() {
+    let mut rig = Rig::opened(2, layout(4, [file("same", 4)]));
+    let other = rig.torrents.insert(());
+    // By another name: what counts is the file.
+    symlink(".", rig.path().join("link")).unwrap();
+    rig.pool.add_torrent(other, rig.path().join("link"));
+    let open = DiskAction::Open { layout: Arc::clone(&rig.layout) };
+    rig.act_on([(other, open.clone())]).pop().unwrap().unwrap();
+    rig.write(block(0, 0, 4), b"mine").unwrap();
+    let prepare = DiskAction::Prepare { files: vec![0], allocation: Allocation::Full };
+    for action in [write(block(0, 0, 4), b"your"), prepare] {
+        let error = rig.act_on([(other, action)]).pop().unwrap().unwrap_err();
+        assert_eq!((error.kind, error.file), (DiskErrorKind::InTheWay, Some(0)), "{error}");
+        assert!(error.message.contains("another torrent"), "{error}");
+    }
+    assert_eq!(rig.on_disk("same"), b"mine");
+    // Free again once the first has left.
+    rig.act(DiskAction::Close).unwrap();
+    rig.act_on([(other, write(block(0, 0, 4), b"your"))]).pop().unwrap().unwrap();
+    assert_eq!(rig.on_disk("same"), b"your");
 }
 
 #[test]
