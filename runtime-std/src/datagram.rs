@@ -1,5 +1,6 @@
 //! A thread for each UDP socket that takes datagrams in and notes when they came.
 
+use std::io;
 use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::Input;
+use rustix::net::RecvFlags;
 use socket2::SockRef;
 
 use crate::bind::Datagrams;
@@ -63,7 +65,7 @@ impl Drop for Udp {
 fn receive(socket: &UdpSocket, stopping: &AtomicBool, clock: Clock, engine: &SyncSender<Message>) {
     let mut buffer = vec![0; DATAGRAM_LEN_MAX];
     while !stopping.load(Ordering::Acquire) {
-        match socket.recv_from(&mut buffer) {
+        match receive_one(socket, &mut buffer) {
             Ok((len, from)) => {
                 let data = Bytes::copy_from_slice(&buffer[..len]);
                 if stopping.load(Ordering::Acquire)
@@ -78,5 +80,38 @@ fn receive(socket: &UdpSocket, stopping: &AtomicBool, clock: Clock, engine: &Syn
                 thread::sleep(REST);
             }
         }
+    }
+}
+
+/// Not [`UdpSocket::recv_from`]: a receive that a shutdown ended names nobody, over which that one panics once it
+/// has named somebody before.
+fn receive_one(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    let (len, _, from) = rustix::net::recvfrom(socket, buffer, RecvFlags::empty())?;
+    let from = from.ok_or(io::ErrorKind::NotConnected)?;
+    Ok((len, SocketAddr::try_from(from)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_socket_that_has_received_something_can_be_shut_down() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (engine, said) = mpsc::sync_channel(1);
+        let stopping = AtomicBool::new(false);
+        thread::scope(|threads| {
+            let thread = threads.spawn(|| receive(&socket, &stopping, Clock::start(), &engine));
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            sender.send_to(b"hello", socket.local_addr().unwrap()).unwrap();
+            let Ok(Message::Datagram(_, Input::Datagram { from, data })) = said.recv() else {
+                panic!("no datagram")
+            };
+            assert_eq!((from, &data[..]), (sender.local_addr().unwrap(), &b"hello"[..]));
+            stopping.store(true, Ordering::Release);
+            let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
+            thread.join().unwrap();
+        });
     }
 }
