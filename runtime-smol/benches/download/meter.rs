@@ -1,0 +1,56 @@
+//! What is measured, and what is done so that all leechers find the machine alike.
+
+use std::fs;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds on the clock all processes share.
+pub(crate) fn now() -> u64 {
+    nanos(ClockId::Monotonic)
+}
+
+/// Tells the parent that the download is complete: the time, and this process's processor time up to it.
+pub(crate) fn done() {
+    println!("{} {}", now(), nanos(ClockId::ProcessCPUTime));
+}
+
+/// What [`done`] printed.
+pub(crate) fn parse_done(line: &str) -> Option<(u64, u64)> {
+    let (at, cpu) = line.split_once(' ')?;
+    Some((at.parse().ok()?, cpu.parse().ok()?))
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The most anonymous memory `pid` is seen with, in KiB, until `ended`.
+pub(crate) fn watch_anon(pid: u32, ended: &AtomicBool) -> u64 {
+    let mut most = 0;
+    while !ended.load(Ordering::Relaxed) {
+        most = most.max(kib_of(&format!("/proc/{pid}/status"), "RssAnon:"));
+        thread::sleep(Duration::from_millis(5));
+    }
+    most
+}
+
+/// Nothing waits to be written, and as much memory as the download will put in the page cache is free and has
+/// been touched a moment ago: in a virtual machine the host takes free pages back, and the first to touch one
+/// again pays several times its usual price.
+pub(crate) fn settle(download_len: u64) {
+    rustix::fs::sync();
+    let spare = kib_of("/proc/meminfo", "MemAvailable:") * 1024 / 2;
+    let len = (download_len + download_len / 4).min(spare);
+    black_box(vec![1_u8; len as usize]);
+}
+
+fn kib_of(path: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    value.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
