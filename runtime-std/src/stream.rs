@@ -1,7 +1,7 @@
 //! One TCP connection on two threads: one reads ahead of the engine as far as it is let, one writes behind it.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,8 @@ use bytes::{Buf, Bytes};
 use pieceful_core::engine::{Input, Segment, StreamEnd};
 use pieceful_core::id::ConnId;
 use rustix::fs::sendfile;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use socket2::Socket;
 
 use crate::bind::{end_of, outgoing};
@@ -203,13 +204,17 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
             shared.to_read.wait_while(state, paused).unwrap_or_else(PoisonError::into_inner).phase
         };
         let into = large.as_mut().map_or(&mut small[..], |large| &mut large.lease[..]);
-        let filled = match (&*socket).read(into) {
-            Ok(0) => return StreamEnd::Finished,
-            Ok(filled) => filled,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return end_of(&error),
-        };
+        let (filled, end) = burst(socket, into);
+        if filled == 0 {
+            match end {
+                Some(end) => return end,
+                None => continue,
+            }
+        }
         if phase != Phase::Open {
+            if let Some(end) = end {
+                return end;
+            }
             continue; // read all the same: closing with bytes unread would cut off what we sent last
         }
         let data = match large.take() {
@@ -230,7 +235,27 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
         if wiring.engine.send(Message::Input(Input::Received { conn: shared.conn, data })).is_err() {
             return StreamEnd::Failed;
         }
+        if let Some(end) = end {
+            return end;
+        }
     }
+}
+
+/// Waits for bytes, then takes all there are. What comes while they are copied comes along: a buffer that is
+/// handed on full wastes no memory, and the engine hears of a fast peer less often.
+fn burst(socket: &Socket, into: &mut [u8]) -> (usize, Option<StreamEnd>) {
+    let mut filled = 0;
+    while let Some(room) = into.get_mut(filled..).filter(|room| !room.is_empty()) {
+        let flags = if filled == 0 { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        match recv(socket, room, flags) {
+            Ok((0, _)) => return (filled, Some(StreamEnd::Finished)),
+            Ok((read, _)) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => break,
+            Err(error) => return (filled, Some(end_of(&error.into()))),
+        }
+    }
+    (filled, None)
 }
 
 /// A large buffer in a reader's hand.
@@ -303,7 +328,7 @@ fn write_some(batch: &mut VecDeque<Segment>, socket: &Socket, disk: &DiskPool) -
     let nothing_else = &mut SendAncillaryBuffer::default();
     let sent = loop {
         match sendmsg(socket.as_fd(), &slices[..joined], nothing_else, SendFlags::NOSIGNAL) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             sent => break sent?,
         }
     };
@@ -343,7 +368,7 @@ fn send_range(range: &FileRange, socket: &Socket) -> io::Result<()> {
 fn send_from(file: &OwnedFd, offset: &mut u64, len: usize, socket: &Socket) -> io::Result<usize> {
     loop {
         match sendfile(socket, file, Some(offset), len) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             sent => return Ok(sent?),
         }
     }

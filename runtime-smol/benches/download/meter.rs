@@ -39,14 +39,12 @@ pub(crate) fn watch_anon(pid: u32, ended: &AtomicBool) -> u64 {
     most
 }
 
-/// Nothing waits to be written, and as much memory as the download will put in the page cache is free and has
-/// been touched a moment ago: in a virtual machine the host takes free pages back, and the first to touch one
-/// again pays several times its usual price.
+/// Nothing waits to be written, and free memory has been touched a moment ago: in a virtual machine the host takes
+/// free pages back, and the first to touch one again pays several times its usual price.
 pub(crate) fn settle(download_len: u64) {
     rustix::fs::sync();
-    let spare = kib_of("/proc/meminfo", "MemAvailable:") * 1024 / 2;
-    let len = (download_len + download_len / 4).min(spare);
-    black_box(vec![1_u8; len as usize]);
+    let free = (kib_of("/proc/meminfo", "MemFree:") * 1024).saturating_sub(256 << 20);
+    black_box(vec![1_u8; free.min(4 * download_len) as usize]);
 }
 
 fn kib_of(path: &str, field: &str) -> u64 {
