@@ -30,7 +30,7 @@ use crate::stream::{Stream, Wiring};
 use crate::{entropy, fetcher, resolver};
 
 /// Messages waiting for the engine; the threads that bring them wait when there are more. Each may hold a large
-/// buffer, so this bounds memory.
+/// buffer, so this bounds memory however many connections there are.
 const INBOX_MAX: usize = 64;
 
 /// Messages taken before the engine's wishes are carried out.
@@ -329,9 +329,8 @@ impl Host {
     /// Whether this is news to the engine: what a connection brings after its end is not.
     fn admit(&mut self, input: &Input) -> bool {
         match *input {
-            Input::Connected { conn } | Input::Received { conn, .. } | Input::Sent { conn, .. } => {
-                self.stream(conn).is_some()
-            }
+            Input::Connected { conn } | Input::Sent { conn, .. } => self.stream(conn).is_some(),
+            Input::Received { conn, .. } => self.stream(conn).map(Stream::heard).is_some(),
             Input::Closed { conn, .. } => self.take(conn).is_some(),
             Input::Datagram { .. } | Input::Disk { .. } | Input::Resolved { .. } | Input::Fetched { .. } => {
                 true

@@ -33,6 +33,10 @@ const SMALL_LEN: usize = 16 * 1024;
 /// Readers with a large buffer in hand.
 const LARGE_MAX: usize = 24;
 
+/// What a reader may have read and the engine not taken yet, in messages. One is in the making while the engine
+/// deals with the other; more would only be memory that no limit of the engine's counts.
+const UNHEARD_MAX: u32 = 2;
+
 /// Segments joined in one system call. Linux takes 1,024; a block is two.
 const JOINED_MAX: usize = 64;
 
@@ -66,7 +70,17 @@ struct State {
     /// There as soon as there is something to shut down.
     socket: Option<Arc<Socket>>,
     reading: bool,
+    /// Messages on their way to the engine.
+    unheard: u32,
+    /// The reader waits for its turn to go on.
+    paused: bool,
     queue: VecDeque<Segment>,
+}
+
+impl State {
+    fn may_read(&self) -> bool {
+        self.phase != Phase::Open || self.reading && self.unheard < UNHEARD_MAX
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +132,16 @@ impl Stream {
     }
 
     pub(crate) fn reading(&self, on: bool) {
-        self.0.lock().reading = on;
-        self.0.to_read.notify_one();
+        let mut state = self.0.lock();
+        state.reading = on;
+        self.0.let_read(state);
+    }
+
+    /// The engine takes what was read first.
+    pub(crate) fn heard(&self) {
+        let mut state = self.0.lock();
+        state.unheard = state.unheard.saturating_sub(1);
+        self.0.let_read(state);
     }
 
     /// Sends what is queued, then says goodbye and waits for the other side's.
@@ -146,12 +168,38 @@ fn failed(conn: ConnId) -> Input {
 
 impl Shared {
     fn new(conn: ConnId, socket: Option<Arc<Socket>>) -> Arc<Self> {
-        let state = State { phase: Phase::Open, socket, reading: true, queue: VecDeque::new() };
+        let state = State {
+            phase: Phase::Open,
+            socket,
+            reading: true,
+            unheard: 0,
+            paused: false,
+            queue: VecDeque::new(),
+        };
         Arc::new(Self { conn, state: Mutex::new(state), to_write: Condvar::new(), to_read: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the reader if it waits and need not.
+    fn let_read(&self, mut state: MutexGuard<'_, State>) {
+        if state.may_read() && std::mem::take(&mut state.paused) {
+            drop(state);
+            self.to_read.notify_one();
+        }
+    }
+
+    /// Waits until there may be more to read, and tells in which phase.
+    fn wait_to_read(&self) -> Phase {
+        let mut state = self.lock();
+        while !state.may_read() {
+            state.paused = true;
+            state = self.to_read.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.paused = false;
+        state.phase
     }
 
     fn dial(&self, to: SocketAddr) -> io::Result<Arc<Socket>> {
@@ -198,11 +246,7 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
     let mut small = vec![0; SMALL_LEN];
     let mut large: Option<Large> = None;
     loop {
-        let phase = {
-            let state = shared.lock();
-            let paused = |state: &mut State| !state.reading && state.phase == Phase::Open;
-            shared.to_read.wait_while(state, paused).unwrap_or_else(PoisonError::into_inner).phase
-        };
+        let phase = shared.wait_to_read();
         let into = large.as_mut().map_or(&mut small[..], |large| &mut large.lease[..]);
         let (filled, end) = burst(socket, into);
         if filled == 0 {
@@ -232,6 +276,7 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
                 Bytes::copy_from_slice(&small[..filled])
             }
         };
+        shared.lock().unheard += 1;
         if wiring.engine.send(Message::Input(Input::Received { conn: shared.conn, data })).is_err() {
             return StreamEnd::Failed;
         }
@@ -448,10 +493,9 @@ mod tests {
     }
 
     #[test]
-    fn a_paused_stream_leaves_the_bytes_with_the_sender() {
+    fn bytes_stay_with_the_sender_while_the_engine_is_behind_or_has_stopped_reading() {
         let (wiring, inbox) = wiring();
         let (stream, mut peer) = pair(&wiring, &inbox);
-        stream.reading(false);
         peer.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
         let chunk = vec![7; 1 << 20];
         let mut sent = 0;
@@ -459,12 +503,20 @@ mod tests {
             sent += taken;
             assert!(sent < 256 << 20, "somebody reads");
         }
+        let mut received = 0;
+        stream.reading(false);
+        for _ in 0..UNHEARD_MAX {
+            let Input::Received { data, .. } = next(&inbox) else { panic!("bytes come first") };
+            received += data.len();
+            stream.heard();
+        }
+        assert!(inbox.recv_timeout(Duration::from_millis(50)).is_err(), "that was all the reader was let");
         stream.reading(true);
         drop(peer);
-        let mut received = 0;
         while let Input::Received { data, .. } = next(&inbox) {
             assert!(data.iter().all(|&byte| byte == 7));
             received += data.len();
+            stream.heard();
         }
         assert_eq!(received, sent);
     }
