@@ -1,5 +1,6 @@
 //! Who gives way when a torrent has as many connections as it may have: peers that have been of no use.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Slot, Torrent, Turn};
@@ -7,7 +8,9 @@ use crate::id::PeerKey;
 use crate::peer::CloseReason;
 use crate::time::Instant;
 
-/// So long a peer may take to say that it has something we want, or wants something of ours.
+/// So long a peer that we dialled may take to say that it has something we want, or wants something of ours.
+/// Those that came by themselves get no time at all once others come: a crowd that comes back as soon as it is
+/// shown out would otherwise keep every place, while an honest peer says what it has in its first breath.
 const GRACE: Duration = Duration::from_secs(10);
 /// So long one that could be of use may be of none.
 const GRACE_PROMISING: Duration = Duration::from_secs(60);
@@ -24,7 +27,7 @@ impl Torrent {
         if !self.is_full() {
             return true;
         }
-        let idle = self.idle(turn.now).min_by_key(|(_, slot)| (is_promising(slot), slot.since));
+        let idle = self.idle(turn.now).min_by_key(|(_, slot)| worth(slot));
         let Some((key, _)) = idle else { return false };
         self.close(key, CloseReason::NoRoom, turn);
         !self.is_full()
@@ -35,23 +38,37 @@ impl Torrent {
         if !self.is_full() || !self.known.is_due(turn.now) {
             return;
         }
-        let idle = self.idle(turn.now).filter(|(_, slot)| !is_promising(slot)).map(|(key, _)| key);
-        for key in idle.take(TURNOVER).collect::<alloc::vec::Vec<_>>() {
+        let idle = self.idle(turn.now).filter(|(_, slot)| !is_promising(slot));
+        let mut idle: Vec<_> = idle.map(|(key, slot)| (worth(slot), key)).collect();
+        idle.sort_unstable();
+        for (_, key) in idle.into_iter().take(TURNOVER) {
             self.close(key, CloseReason::NoRoom, turn);
         }
     }
 
     /// Peers that have been here for long enough and neither gave nor took anything. One that waits for us to
-    /// serve it is not to blame for that.
+    /// serve it is not to blame for that, and those we are still connecting to have a deadline of their own.
     fn idle(&self, now: Instant) -> impl Iterator<Item = (PeerKey, &Slot)> {
         let complete = self.picker.is_complete();
         self.peers.iter().filter(move |(_, slot)| {
             let totals = slot.peer.totals();
             let exchanged = totals.payload_down > totals.unasked || totals.payload_up > 0;
             let waits = complete && slot.peer.is_interested();
-            let grace = if is_promising(slot) { GRACE_PROMISING } else { GRACE };
-            !exchanged && !waits && slot.since + grace <= now
+            slot.peer_id.is_some() && !exchanged && !waits && slot.since + grace(slot) <= now
         })
+    }
+}
+
+/// Who gives way first: the smallest.
+const fn worth(slot: &Slot) -> (bool, bool, Instant) {
+    (is_promising(slot), !slot.incoming, slot.since)
+}
+
+const fn grace(slot: &Slot) -> Duration {
+    match (is_promising(slot), slot.incoming) {
+        (true, _) => GRACE_PROMISING,
+        (false, true) => Duration::ZERO,
+        (false, false) => GRACE,
     }
 }
 
