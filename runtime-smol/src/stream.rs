@@ -287,8 +287,10 @@ fn write_some(queue: &mut VecDeque<Out>, socket: &TcpStream, disk: &DiskPool) ->
         *slice = IoSlice::new(bytes);
         joined += 1;
     }
+    // A block's header waits for its payload, so that they leave in one packet.
+    let more = if queue.len() > joined { SendFlags::MORE } else { SendFlags::empty() };
     let nothing_else = &mut SendAncillaryBuffer::default();
-    let sent = sendmsg(socket, &slices[..joined], nothing_else, SendFlags::NOSIGNAL)?;
+    let sent = sendmsg(socket, &slices[..joined], nothing_else, SendFlags::NOSIGNAL | more)?;
     advance(queue, sent);
     Ok(sent as u32)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_lite::FutureExt as _;
-use pieceful_core::engine::{self, Config, RateLimits};
+use pieceful_core::engine::{self, RateLimits};
 use pieceful_smol::{AddError, Options, Session, StartError};
 
 use super::{Goal, Plan};
@@ -65,7 +65,8 @@ fn start_on(
     listen: Vec<SocketAddr>,
     progress: &mut Progress,
 ) -> Result<Session, StartError> {
-    let options = Options { listen, config: config(plan), state: state_folder(), ..Options::default() };
+    let mut options = Options { listen, state: state_folder(), ..Options::default() };
+    options.config.rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     match Session::start(options.clone()) {
         // Somebody without a home can download all the same.
         Err(StartError::State { path, source }) => {
@@ -75,11 +76,6 @@ fn start_on(
         }
         ended => ended,
     }
-}
-
-fn config(plan: &Plan<'_>) -> Config {
-    let rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
-    Config { rates, ..Config::default() }
 }
 
 /// `$XDG_STATE_HOME/pieceful`, by default `~/.local/state/pieceful`.
