@@ -192,14 +192,13 @@ impl Shared {
     }
 
     /// Waits until there may be more to read, and tells in which phase.
-    fn wait_to_read(&self) -> Phase {
+    fn wait_to_read(&self) {
         let mut state = self.lock();
         while !state.may_read() {
             state.paused = true;
             state = self.to_read.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.paused = false;
-        state.phase
     }
 
     fn dial(&self, to: SocketAddr) -> io::Result<Arc<Socket>> {
@@ -246,7 +245,7 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
     let mut small = vec![0; SMALL_LEN];
     let mut large: Option<Large> = None;
     loop {
-        let phase = shared.wait_to_read();
+        shared.wait_to_read();
         let into = large.as_mut().map_or(&mut small[..], |large| &mut large.lease[..]);
         let (filled, end) = burst(socket, into);
         if filled == 0 {
@@ -255,7 +254,7 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
                 None => continue,
             }
         }
-        if phase != Phase::Open {
+        if shared.lock().phase != Phase::Open {
             if let Some(end) = end {
                 return end;
             }
@@ -370,9 +369,11 @@ fn write_some(batch: &mut VecDeque<Segment>, socket: &Socket, disk: &DiskPool) -
         *slice = IoSlice::new(bytes);
         joined += 1;
     }
+    // A block's header waits for its payload, so that they leave in one packet.
+    let more = if batch.len() > joined { SendFlags::MORE } else { SendFlags::empty() };
     let nothing_else = &mut SendAncillaryBuffer::default();
     let sent = loop {
-        match sendmsg(socket.as_fd(), &slices[..joined], nothing_else, SendFlags::NOSIGNAL) {
+        match sendmsg(socket.as_fd(), &slices[..joined], nothing_else, SendFlags::NOSIGNAL | more) {
             Err(Errno::INTR) => {}
             sent => break sent?,
         }
