@@ -58,6 +58,10 @@ fn one(seed: u64) {
             }
         });
     }
+    if rng.below(2) == 0 {
+        let whom = pick(rng, &nodes).clone();
+        world = world.dialling_script("caller", sharer(rng).script(), &whom);
+    }
     let troubled: Vec<String> = (0..rng.below(6)).map(|_| trouble(&mut world, &nodes, rng)).collect();
     for name in troubled {
         world.set_disk(&name, |disk| (disk.failures, disk.capacity) = (0, None));

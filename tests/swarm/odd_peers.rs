@@ -140,6 +140,17 @@ fn one_that_corrupts_everything_beside_an_honest_one_is_banned() {
 }
 
 #[test]
+fn one_that_dials_us_and_corrupts_everything_is_banned() {
+    let odd = Sharer { answer: Answer::Wrong(1000), ..Sharer::default() };
+    let mut world = World::new(88).seed("alice").with(|spec| spec.link.up = 100 << 10).leecher("bob");
+    world = world.dialling_script("odd", odd.clone().script(), "bob");
+    world.run_until(|w| w.banned("bob", "odd"), MINUTES);
+    let failed = world.status("bob").traffic.hash_failures;
+    assert!(failed <= 3, "{failed} pieces failed before");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+}
+
+#[test]
 fn a_lone_corrupter_never_leads_to_a_finish() {
     let mut world = alone(76, Sharer { answer: Answer::Wrong(1000), ..Sharer::default() });
     world.run_for(HOURS);
