@@ -45,6 +45,21 @@ fn an_upload_limit_holds() {
 }
 
 #[test]
+fn who_waits_for_an_upload_limit_is_not_forgotten_when_blocks_leave_by_themselves() {
+    const FAST: u64 = 6 << 20;
+    let mut world = World::new(44).data(Data::single(44, 24 << 20, 64 << 10)).seed("alice").with(|spec| {
+        spec.link = Link::fast();
+        spec.config.rates = RateLimits { download: None, upload: Some(FAST) };
+        // The last that is heard of a block is then that it was sent, not that it was read.
+        spec.config.direct_blocks = true;
+    });
+    world = world.leecher("bob").with(|spec| spec.link = Link::fast());
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    let took = world.elapsed();
+    assert!(took < Duration::from_secs(5), "4 s would do, it took {took:?}");
+}
+
+#[test]
 fn a_torrents_own_limit_holds() {
     let mut world = world(42).seed("alice").leecher("bob");
     world = world.with(|spec| spec.rates = RateLimits { download: Some(LIMIT), upload: None });

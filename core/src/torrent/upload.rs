@@ -106,6 +106,12 @@ impl Torrent {
         self.see_to_seeding(turn);
     }
 
+    /// Whether peers wait for a limit.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.serve_again.is_some()
+    }
+
     fn count_given(&mut self, bytes: u64, turn: &Turn<'_>) {
         self.up.add(turn.now, bytes);
         self.given += bytes;
