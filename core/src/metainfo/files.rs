@@ -27,6 +27,7 @@ use core::fmt::{self, Write as _};
 use core::iter::FusedIterator;
 
 use super::error::MetainfoError;
+use super::fold::Walk;
 use super::info::File;
 
 /// Longest component of a path in bytes: file systems take 255, and programs add suffixes while they work.
@@ -186,16 +187,32 @@ pub(super) fn component(raw: &[u8]) -> String {
 
 /// `raw` itself where it is seen at once that nothing has to be done: most names.
 fn as_is(raw: &[u8]) -> Option<&str> {
-    let mut plain = raw.len() <= COMPONENT_LEN_MAX;
-    let mut letters = false;
-    for &byte in raw {
-        // In UTF-8 every character that has to go begins with one of these bytes, if it is not ASCII.
-        plain &= byte >= b' ' && !matches!(byte, b'/' | b'\\' | 0x7f | 0xc2 | 0xd8 | 0xe2);
-        letters |= !matches!(byte, b'.' | b' ');
-    }
-    let name = if plain && letters { core::str::from_utf8(raw).ok()? } else { return None };
+    let seen = raw.iter().fold(0, |seen, &byte| seen | SIGNS[usize::from(byte)]);
+    let plain = seen & SUSPECT == 0 && seen & LETTER != 0 && raw.len() <= COMPONENT_LEN_MAX;
+    let name = if plain { core::str::from_utf8(raw).ok()? } else { return None };
     (!is_device(name)).then_some(name)
 }
+
+/// A byte that may be part of a character that has to go.
+const SUSPECT: u8 = 1;
+/// A byte that makes a name more than dots and spaces.
+const LETTER: u8 = 2;
+
+/// What each byte says about the name it is in: one look a byte, since large torrents have a million of them.
+static SIGNS: [u8; 256] = {
+    let mut signs = [LETTER; 256];
+    let mut byte = 0;
+    while byte < signs.len() {
+        // In UTF-8 every character that has to go begins with one of these bytes, if it is not ASCII.
+        signs[byte] = match byte as u8 {
+            0..b' ' | b'/' | b'\\' | 0x7f | 0xc2 | 0xd8 | 0xe2 => SUSPECT,
+            b' ' | b'.' => 0,
+            _ => LETTER,
+        };
+        byte += 1;
+    }
+    signs
+};
 
 fn push_mapped(text: &mut String, raw: &[u8]) {
     let start = text.len();
@@ -275,7 +292,7 @@ pub(super) fn keep_apart(files: &mut [File]) -> Result<(), MetainfoError> {
     let mut walk = Walk::default();
     for (index, file) in files.iter().enumerate() {
         if !file.padding && !file.symlink {
-            names.push((walk.hash(&file.path, &mut folders), index));
+            names.push((walk.hash(file.path.as_str(), &mut folders), index));
         }
     }
     names.sort_unstable();
@@ -323,66 +340,13 @@ fn rename(
             path.depth = usize::from(!folder.is_empty());
             path.push(with_suffix(name, &suffix).as_bytes());
             let path = path.finish();
-            if taken.insert(Walk::default().hash(&path, &mut Vec::new())) {
+            if taken.insert(Walk::default().hash(path.as_str(), &mut Vec::new())) {
                 file.path = path;
                 break;
             }
         }
     }
     Ok(())
-}
-
-/// Hashes paths as a system that ignores case sees them. Paths that differ only in what such a system ignores
-/// have the same hash; so might others, once in 2^64, and then one of them is renamed without need.
-#[derive(Default)]
-struct Walk {
-    /// The path hashed last, and where in it each folder ends, with the folder's hash.
-    last: String,
-    folders: Vec<(usize, u64)>,
-}
-
-impl Walk {
-    /// The hash of `path`. Those of its folders are appended to `folders`, except for the ones that it shares
-    /// with the path before.
-    fn hash(&mut self, path: &SafePath, folders: &mut Vec<u64>) -> u64 {
-        let text = path.as_str();
-        let shared = self.folders.iter().take_while(|(end, _)| {
-            text.as_bytes().get(*end) == Some(&b'/') && text.get(..*end) == self.last.get(..*end)
-        });
-        let shared = shared.count();
-        self.folders.truncate(shared);
-        let (mut end, mut hash) = self.folders.last().map_or((0, FNV_OFFSET), |&(end, hash)| (end + 1, hash));
-        let mut rest = text.get(end..).unwrap_or_default();
-        while let Some((folder, after)) = rest.bytes().position(|b| b == b'/').map(|at| rest.split_at(at)) {
-            hash = folded(hash, folder);
-            folders.push(hash);
-            self.folders.push((end + folder.len(), hash));
-            end += folder.len() + 1;
-            rest = after.get(1..).unwrap_or_default();
-        }
-        self.last.clear();
-        self.last.push_str(text);
-        folded(hash, rest)
-    }
-}
-
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x100_0000_01b3;
-
-/// Continues the hash (FNV-1a) of a path's folders with one more component.
-fn folded(hash: u64, component: &str) -> u64 {
-    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-    let component = component.trim_end_matches(['.', ' ']);
-    let hash = add(hash, b'/');
-    let mut utf8 = [0; 4];
-    component.chars().fold(hash, |hash, c| match c {
-        '\0'..='\x7f' => add(hash, (c as u8).to_ascii_lowercase()),
-        // Upper case first, so that `ς` and `σ` are one, as `Σ`.
-        _ => c
-            .to_uppercase()
-            .flat_map(char::to_lowercase)
-            .fold(hash, |hash, c| c.encode_utf8(&mut utf8).bytes().fold(hash, add)),
-    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::bencode::{self, Kind, Limits, Value};
 mod create;
 mod error;
 mod files;
+mod fold;
 mod info;
 mod magnet;
 mod url;
