@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::deadlines::Owner;
-use super::{AddError, AddTorrent, Engine, RateLimits, Stopping};
+use super::{AddError, AddTorrent, Engine, RateLimits, SeedingLimits, Stopping};
 use crate::id::TorrentId;
 use crate::time::Instant;
 use crate::torrent::{Settings, Source, Torrent, Turn};
@@ -90,6 +90,15 @@ impl Engine {
             return;
         }
         self.deadlines.arm(Owner::Throttle, Some(self.now));
+    }
+
+    /// Changes how long a torrent goes on once it is complete; what it has given so far counts.
+    pub fn set_seeding_limits(&mut self, now: Instant, id: TorrentId, limits: SeedingLimits) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| {
+            torrent.set_seeding_limits(limits);
+            torrent.tick(turn);
+        });
     }
 
     /// Leaves all torrents, then says [`Event::Stopped`](super::Event::Stopped).

@@ -249,7 +249,8 @@ impl Engine {
             let (torrent, peer) = (*torrent, *peer);
             let held = self.let_torrent(torrent, |torrent, turn| torrent.sent(peer, bytes, turn));
             self.breaches.sent_too_much += u64::from(held == Some(false));
-            // The blocks that follow may have to wait for a limit, and nothing else may ever ask for them again.
+            // The blocks that follow may have to wait for a limit, and nothing else may ever ask for them again;
+            // or these were the last it gives, and trackers are to be told so.
             if let Some(waiting) = self.torrents.get(torrent).filter(|torrent| torrent.is_held_back()) {
                 self.deadlines.arm(Owner::Torrent(torrent), waiting.deadline());
             }

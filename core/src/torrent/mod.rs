@@ -49,6 +49,7 @@ use crate::tracker::{self, AnnounceTag, Trackers};
 use checking::Check;
 use judge::Judge;
 use known::Known;
+use seeding::Seeding;
 
 /// A torrent we take part in.
 #[derive(Debug)]
@@ -92,11 +93,7 @@ pub struct Torrent {
     upload: Bucket,
     download: Bucket,
     finished: bool,
-    seeding: SeedingLimits,
-    /// Since when it has been complete.
-    complete_since: Option<Instant>,
-    /// Payload sent.
-    given: u64,
+    seeding: Seeding,
     past: Past,
     down: Meter,
     up: Meter,
@@ -296,6 +293,7 @@ impl Torrent {
         };
         let mut picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
         picker.set_order(spec.order);
+        let seeding = Seeding::new(spec.seeding, layout.stored());
         let trackers = Trackers::new(hello.info_hash, &spec.trackers, &spec.metainfo.trackers, turn.rng);
         let mut torrent = Self {
             id,
@@ -327,9 +325,7 @@ impl Torrent {
             upload: Bucket::new(spec.rates.upload),
             download: Bucket::new(spec.rates.download),
             finished: false,
-            seeding: spec.seeding,
-            complete_since: None,
-            given: 0,
+            seeding,
             past: Past::default(),
             down: Meter::default(),
             up: Meter::default(),
@@ -368,6 +364,8 @@ impl Torrent {
         if !core::mem::replace(&mut self.paused, true) {
             self.close_all(turn);
             self.stop_announcing(turn);
+            self.serve_waiting.clear();
+            self.serve_again = None;
         }
     }
 
@@ -393,6 +391,7 @@ impl Torrent {
         self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
         self.picker.set_order(self.order);
         self.left = layout.stored();
+        self.seeding.complete_since = None;
         self.stage = Stage::Opening;
         self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
     }
@@ -456,7 +455,7 @@ impl Torrent {
 
     fn running_deadline(&self) -> Option<Instant> {
         let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
-        [choker, self.serve_again, self.seeding_deadline()].into_iter().flatten().min()
+        [choker, self.serve_again, self.seeding.deadline()].into_iter().flatten().min()
     }
 
     fn disk(&mut self, task: Task, action: DiskAction, turn: &mut Turn<'_>) {
@@ -469,7 +468,10 @@ impl Torrent {
         self.disk_pending -= 1;
         match &task {
             Task::Write(block) => turn.budget.end_write(block.len),
-            Task::Serve(_, block) => turn.budget.end_read(block.len),
+            Task::Serve(_, block) => {
+                turn.budget.end_read(block.len);
+                self.seeding.end_promise(block.len);
+            }
             _ => {}
         }
         match &mut self.stage {

@@ -62,6 +62,9 @@ impl Torrent {
     /// Serves one block; says whether there was room.
     fn serve_block(&mut self, key: PeerKey, block: Block, turn: &mut Turn<'_>) -> bool {
         let len = u64::from(block.len);
+        if self.seeding.has_promised_enough() {
+            return false;
+        }
         if turn.upload.available_at(turn.now, len) > turn.now
             || self.upload.available_at(turn.now, len) > turn.now
         {
@@ -76,6 +79,7 @@ impl Torrent {
         let Some(slot) = self.peers.get_mut(key) else { return true };
         if !direct {
             slot.peer.begin_read();
+            self.seeding.promise(block.len);
             self.disk(Task::Serve(key, block), DiskAction::Read { block }, turn);
             return true;
         }
@@ -106,15 +110,15 @@ impl Torrent {
         self.see_to_seeding(turn);
     }
 
-    /// Whether peers wait for a limit.
+    /// Whether sending changed when [`tick`](Self::tick) is of use: peers wait for a limit, or enough was given.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        self.serve_again.is_some()
+        self.serve_again.is_some() || self.paused
     }
 
     fn count_given(&mut self, bytes: u64, turn: &Turn<'_>) {
         self.up.add(turn.now, bytes);
-        self.given += bytes;
+        self.seeding.gave(bytes);
     }
 
     /// Goes on with peers that had to wait, in turn.

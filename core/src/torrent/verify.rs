@@ -93,10 +93,10 @@ impl Torrent {
 
     /// Everything is here.
     pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
+        self.seeding.complete_since = Some(turn.now);
         if core::mem::replace(&mut self.finished, true) {
             return;
         }
-        self.complete_since = Some(turn.now);
         turn.out.push(Action::Save(Bytes::new()));
         turn.out.push(Action::Event(Event::Finished { torrent: self.id }));
         self.announce_completed(turn);
