@@ -109,12 +109,13 @@ impl Trackers {
         self.announce_due(numbers, cx);
     }
 
-    /// Tells every tracker we are known at that we leave. Ends with [`Action::Told`], after 5 s at the latest.
+    /// Tells every tracker we may be known at that we leave. Ends with [`Action::Told`], after 5 s at the latest.
     ///
-    /// A tracker that was asked for the first time and has not answered yet may know us: it is told as well,
-    /// but not waited for, since it is more likely dead. One that is being told something else, such as that we
-    /// are complete, may answer that first: two requests under way may arrive in either order, and it would
-    /// take us in again. All others are told at the same time, however many.
+    /// A tracker that is being told something else, such as that we are complete, may answer that first: two
+    /// requests under way may arrive in either order, and it would take us in again. One that was asked for the
+    /// first time and has not answered yet may know us, too, but is more likely dead: it gets less time to
+    /// answer, and less to hear that we leave. All others are told at the same time, however many. Nobody who
+    /// counts completed downloads misses ours because it was a short one: that is told before the end.
     pub fn stop(&mut self, numbers: &Numbers, cx: &mut Cx<'_, Action>) {
         if self.phase != Phase::Running {
             if self.phase == Phase::Idle {
@@ -123,17 +124,14 @@ impl Trackers {
             return;
         }
         self.phase = Phase::Leaving { until: cx.now + LEAVING_TIME };
-        for tier in &mut self.tiers {
-            tier.due = Instant::NEVER;
-            for tracker in &mut tier.trackers {
-                let known = tracker.standing == Standing::Known;
-                if known && tracker.flight.is_some() {
-                    tracker.owed_stopped = true;
-                    tier.due = cx.now + LAST_ANSWER_TIME;
-                } else {
-                    tracker.owed_stopped = tracker.cancel(cx) || known;
-                }
-            }
+        for tracker in self.trackers_mut() {
+            let known = tracker.standing == Standing::Known;
+            tracker.owed_stopped = known || tracker.flight.is_some();
+            tracker.patience = match tracker.flight {
+                Some(_) if known => cx.now + LAST_ANSWER_TIME,
+                Some(flight) => cx.now.max(flight.sent + FIRST_ANSWER_TIME),
+                None => cx.now,
+            };
         }
         self.tell_stopped(numbers, cx);
         self.leave_when_told(cx);
@@ -178,6 +176,7 @@ impl Trackers {
                     self.cancel_all(cx);
                 } else {
                     self.tell_stopped(numbers, cx);
+                    self.lose_patience(cx.now);
                 }
                 self.leave_when_told(cx);
             }
@@ -190,7 +189,8 @@ impl Trackers {
         match self.phase {
             Phase::Idle => None,
             Phase::Leaving { until } => {
-                Some(self.tiers.iter().map(|tier| tier.due).fold(until, Instant::min))
+                let awaited = self.trackers().filter(|tracker| tracker.is_awaited());
+                Some(awaited.map(|tracker| tracker.patience).fold(until, Instant::min))
             }
             Phase::Running => {
                 if self.under_way() >= ANNOUNCES_MAX {
@@ -256,30 +256,40 @@ impl Trackers {
             Err(error) => tier.failed(place, flight, error, cx),
         }
         if matches!(self.phase, Phase::Leaving { .. }) {
-            let owed = tier.trackers.iter().any(|tracker| tracker.owed_stopped);
-            tier.due = if owed { cx.now } else { Instant::NEVER };
             self.leave_when_told(cx);
         }
     }
 
     /// Tells those who are yet to be told that we leave, unless they have a moment left to answer something else.
     fn tell_stopped(&mut self, numbers: &Numbers, cx: &mut Cx<'_, Action>) {
-        for tier in &mut self.tiers {
-            let late = tier.due <= cx.now;
-            if late {
-                tier.due = Instant::NEVER;
+        let Phase::Leaving { until } = self.phase else { return };
+        let numbers = Numbers { numwant: 0, ..*numbers };
+        let (info_hash, key) = (self.info_hash, self.key);
+        for tracker in self.tiers.iter_mut().flat_map(|tier| &mut tier.trackers) {
+            if !tracker.owed_stopped || tracker.flight.is_some() && tracker.patience > cx.now {
+                continue;
             }
-            for tracker in tier.trackers.iter_mut().filter(|tracker| tracker.owed_stopped) {
-                if tracker.flight.is_some() && !late {
-                    continue;
-                }
+            let known = tracker.standing == Standing::Known;
+            let event = if tracker.flight.is_none() && known && tracker.owed_completed {
+                tracker.owed_completed = false; // there is no time to say it twice
+                tracker.patience = cx.now + LAST_ANSWER_TIME;
+                AnnounceEvent::Completed
+            } else {
                 tracker.owed_stopped = false;
-                tracker.cancel(cx);
-                self.tags_given += 1;
-                let tag = AnnounceTag(self.tags_given);
-                let numbers = Numbers { numwant: 0, ..*numbers };
-                let (info_hash, key, event) = (self.info_hash, self.key, AnnounceEvent::Stopped);
-                tracker.announce(tag, &Announce { info_hash, key, event, numbers }, cx);
+                tracker.patience = if known { until } else { cx.now + GOODBYE_TIME };
+                AnnounceEvent::Stopped
+            };
+            tracker.cancel(cx);
+            self.tags_given += 1;
+            tracker.announce(AnnounceTag(self.tags_given), &Announce { info_hash, key, event, numbers }, cx);
+        }
+    }
+
+    /// Those who had their time to hear that we leave are not waited for any longer.
+    fn lose_patience(&mut self, now: Instant) {
+        for tracker in self.trackers_mut() {
+            if !tracker.owed_stopped && tracker.patience <= now {
+                tracker.patience = Instant::NEVER;
             }
         }
     }
@@ -305,10 +315,7 @@ impl Trackers {
     }
 
     fn leave_when_told(&mut self, cx: &mut Cx<'_, Action>) {
-        let mut trackers = self.tiers.iter().flat_map(|tier| &tier.trackers);
-        if trackers.any(|tracker| {
-            tracker.owed_stopped || tracker.flight.is_some() && tracker.standing == Standing::Known
-        }) {
+        if self.trackers().any(Tracker::is_awaited) {
             return;
         }
         self.phase = Phase::Idle;
@@ -320,6 +327,10 @@ impl Trackers {
             tracker.owed_stopped = false;
             tracker.cancel(cx);
         }
+    }
+
+    fn trackers(&self) -> impl Iterator<Item = &Tracker> {
+        self.tiers.iter().flat_map(|tier| &tier.trackers)
     }
 
     fn trackers_mut(&mut self) -> impl Iterator<Item = &mut Tracker> {
@@ -361,6 +372,7 @@ impl Tier {
         cx: &mut Cx<'_, Action>,
     ) {
         let Some(tracker) = self.trackers.get_mut(place) else { return };
+        tracker.patience = cx.now;
         match flight.event {
             AnnounceEvent::Stopped => tracker.standing = Standing::Unknown,
             AnnounceEvent::Completed => tracker.owed_completed = false,
@@ -386,9 +398,13 @@ impl Tier {
 
     fn failed(&mut self, place: usize, flight: Flight, error: TrackerError, cx: &mut Cx<'_, Action>) {
         let Some(tracker) = self.trackers.get_mut(place) else { return };
+        tracker.patience = cx.now;
         if flight.event == AnnounceEvent::Stopped {
             tracker.standing = Standing::Unknown;
         } else {
+            // One that says no has not taken us in; of all others that is not known.
+            let refused = matches!(error, TrackerError::Failure { .. });
+            tracker.owed_stopped &= tracker.standing == Standing::Known || !refused;
             tracker.timetable.failed(&error, cx.now, cx.rng);
             tracker.owed_completed &= tracker.standing == Standing::Known;
         }
@@ -425,6 +441,8 @@ struct Tracker {
     owed_completed: bool,
     /// It has to be told that we leave.
     owed_stopped: bool,
+    /// While we leave: how long it may take to answer what is under way.
+    patience: Instant,
     /// What it wants to be told with every announce.
     id: Option<Bytes>,
     flight: Option<Flight>,
@@ -444,6 +462,7 @@ enum Standing {
 struct Flight {
     tag: AnnounceTag,
     event: AnnounceEvent,
+    sent: Instant,
 }
 
 impl Tracker {
@@ -454,6 +473,7 @@ impl Tracker {
             standing: Standing::Unknown,
             owed_completed: false,
             owed_stopped: false,
+            patience: Instant::ZERO,
             id: None,
             flight: None,
             scraping: None,
@@ -470,7 +490,7 @@ impl Tracker {
     }
 
     fn announce(&mut self, tag: AnnounceTag, announce: &Announce, cx: &mut Cx<'_, Action>) {
-        self.flight = Some(Flight { tag, event: announce.event });
+        self.flight = Some(Flight { tag, event: announce.event, sent: cx.now });
         let named_by = self.named_by;
         cx.out.push(match (self.url.scheme(), self.url.port()) {
             (Scheme::Udp, Some(port)) => {
@@ -491,11 +511,16 @@ impl Tracker {
         });
     }
 
-    /// Forgets the announce under way; says whether there was one.
-    fn cancel(&mut self, cx: &mut Cx<'_, Action>) -> bool {
-        let Some(flight) = self.flight.take() else { return false };
-        cx.out.push(Action::Cancel { tag: flight.tag });
-        true
+    /// Whether leaving has to wait for it.
+    fn is_awaited(&self) -> bool {
+        self.owed_stopped || self.flight.is_some() && self.patience < Instant::NEVER
+    }
+
+    /// Forgets the announce under way.
+    fn cancel(&mut self, cx: &mut Cx<'_, Action>) {
+        if let Some(flight) = self.flight.take() {
+            cx.out.push(Action::Cancel { tag: flight.tag });
+        }
     }
 }
 
@@ -504,6 +529,12 @@ const LEAVING_TIME: Duration = Duration::from_secs(5);
 
 /// How much of it a tracker has to answer what it was told before.
 const LAST_ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// How long a first announce may have been under way when we leave, before it is no longer waited for.
+const FIRST_ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// How long a tracker that never answered has to hear that we leave.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -288,14 +288,79 @@ fn a_tracker_that_is_slow_to_answer_is_told_all_the_same_that_we_leave() {
 }
 
 #[test]
-fn a_tracker_that_never_answered_is_told_but_not_waited_for() {
+fn who_was_only_just_asked_for_the_first_time_may_answer_before_it_is_told_that_we_leave() {
+    let mut scene = Scene::new(&[], &[&["http://quick/"], &["http://no/"]]);
+    let first = scene.start();
+    scene.now += Duration::from_millis(5);
+    assert_eq!(scene.call(|t, cx| t.stop(&NUMBERS, cx)), [], "`stopped` could overtake `started`");
+    scene.now += Duration::from_millis(100);
+    scene.answer(&first[0], OK);
+    let told = scene.next();
+    assert_eq!((hosts(&told), told[0].event), (vec!["quick"], AnnounceEvent::Stopped));
+    scene.answer(&first[1], "d14:failure reason2:noe");
+    assert_eq!(scene.answer(&told[0], OK), [Action::Told], "who refused us has nothing to forget");
+    assert_eq!(scene.now, Instant::from_micros(105_000));
+}
+
+#[test]
+fn a_tracker_that_never_answers_is_told_all_the_same_and_holds_nobody_up() {
     let mut scene = Scene::new(&[], &[&["http://silent/"]]);
     let first = scene.start();
-    let actions = scene.call(|t, cx| t.stop(&NUMBERS, cx));
+    scene.now += Duration::from_millis(300);
+    scene.call(|t, cx| t.stop(&NUMBERS, cx));
+    scene.now = scene.trackers.deadline().unwrap();
+    assert_eq!(scene.now, Instant::from_micros(1_000_000), "a second since it was asked");
+    let actions = scene.call(|t, cx| t.tick(&NUMBERS, cx));
     assert_eq!(actions[0], Action::Cancel { tag: first[0].tag });
     assert_eq!(asked(&actions)[0].event, AnnounceEvent::Stopped);
-    assert_eq!(actions.last(), Some(&Action::Told));
     assert_eq!(scene.answer(&first[0], OK), [], "a stale tag means nothing");
+    scene.now = scene.trackers.deadline().unwrap();
+    assert_eq!(scene.now, Instant::from_micros(2_000_000), "and one to take the goodbye");
+    assert_eq!(scene.call(|t, cx| t.tick(&NUMBERS, cx)), [Action::Told]);
+    assert_eq!(scene.trackers.deadline(), None);
+}
+
+#[test]
+fn a_silent_tracker_does_not_shorten_the_time_of_one_that_knows_us() {
+    let mut scene = Scene::new(&[], &[&["http://known/"], &["http://silent/"]]);
+    let first = scene.start();
+    scene.answer(&first[0], OK);
+    scene.now += Duration::from_secs(60);
+    let told = asked(&scene.call(|t, cx| t.stop(&NUMBERS, cx)));
+    assert_eq!(hosts(&told), ["known", "silent"], "the second had its time to answer");
+    assert_eq!(scene.next(), []);
+    assert_eq!(scene.now, Instant::from_micros(61_000_000), "the silent one is given up");
+    assert_eq!(scene.trackers.deadline(), Some(Instant::from_micros(65_000_000)));
+    assert_eq!(scene.answer(&told[0], OK), [Action::Told]);
+}
+
+#[test]
+fn a_download_shorter_than_the_first_announce_is_counted_by_the_tracker() {
+    let mut scene = Scene::new(&[], &[&["http://a/"]]);
+    let first = scene.start();
+    assert_eq!(asked(&scene.call(|t, cx| t.completed(&NUMBERS, cx))), []);
+    scene.call(|t, cx| t.stop(&NUMBERS, cx));
+    scene.answer(&first[0], OK);
+    let completed = scene.next();
+    assert_eq!(completed[0].event, AnnounceEvent::Completed);
+    scene.answer(&completed[0], OK);
+    let stopped = scene.next();
+    assert_eq!((scene.now, stopped[0].event), (Instant::ZERO, AnnounceEvent::Stopped));
+    assert_eq!(scene.answer(&stopped[0], OK), [Action::Told]);
+}
+
+#[test]
+fn a_tracker_that_fails_at_the_last_completed_is_told_once_that_we_leave() {
+    let mut scene = Scene::new(&[], &[&["http://a/"]]);
+    let first = scene.start();
+    scene.call(|t, cx| t.completed(&NUMBERS, cx));
+    scene.call(|t, cx| t.stop(&NUMBERS, cx));
+    scene.answer(&first[0], OK);
+    let completed = scene.next();
+    scene.fail(&completed[0]);
+    let stopped = scene.next();
+    assert_eq!(stopped[0].event, AnnounceEvent::Stopped);
+    assert!(matches!(scene.fail(&stopped[0])[..], [Action::Failed { .. }, Action::Told]));
 }
 
 #[test]
