@@ -43,6 +43,7 @@ hosts! {
     it_works_over_ipv6
     a_removed_torrent_leaves_its_files
     a_client_stops_in_time
+    who_leaves_right_after_its_first_announce_is_not_believed_to_be_there
     a_hanging_tracker_does_not_delay_the_end
     a_client_that_has_stopped_can_be_started_on_its_folder_again
 }

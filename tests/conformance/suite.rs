@@ -195,6 +195,17 @@ pub(crate) fn a_client_stops_in_time(mut host: impl Host) {
     host.stop("alice");
 }
 
+pub(crate) fn who_leaves_right_after_its_first_announce_is_not_believed_to_be_there(mut host: impl Host) {
+    let url = host.tracker(false);
+    let data = Arc::new(Data::with_trackers(17, &[("17.bin", 300_000)], PIECE, &[&url]));
+    host.start("alice", false);
+    host.start("bob", false);
+    seeds(&mut host, "alice", &data, &[]);
+    host.stop("alice");
+    host.add("bob", &data, spec(&data, &[]));
+    host.wait("bob", &|event| matches!(event, Event::TrackerAnswered { peers: 0, .. }));
+}
+
 pub(crate) fn a_hanging_tracker_does_not_delay_the_end(mut host: impl Host) {
     let url = host.tracker(true);
     let data = Arc::new(Data::with_trackers(15, &[("15.bin", 300_000)], PIECE, &[&url]));
