@@ -54,20 +54,17 @@ pub(crate) struct Libtorrent {
 }
 
 impl Libtorrent {
-    /// Takes part in a torrent whose files are in `folder`, or will be, and calls `peer` if there is one.
+    /// Takes part in a torrent whose files are in `folder`, or will be; for `options` see the script.
     pub(crate) fn start(
         python: &Path,
         address: SocketAddr,
         torrent: &Torrent,
         folder: &Path,
-        peer: Option<SocketAddr>,
+        options: &[&str],
         place: &Place,
     ) -> Result<Self> {
         let mut command = Command::new(python);
-        command.args([SCRIPT, "run"]).arg(&torrent.file).arg(folder).arg(address.to_string());
-        if let Some(peer) = peer {
-            command.arg("--connect").arg(peer.to_string());
-        }
+        command.args([SCRIPT, "run"]).arg(&torrent.file).arg(folder).arg(address.to_string()).args(options);
         let process = Process::start_talking("libtorrent", command, place)?;
         let started = Self { process, address };
         started.wait_for("listening", place)?;

@@ -2,7 +2,9 @@
 
     lt.py version
     lt.py create PATH OUT PIECE_LENGTH v1|hybrid [TRACKER...]
-    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT]
+    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT] [--files FIRST-LAST]
+
+With --files it wants no others.
 
 `run` prints one JSON object a line: {"event": "listening"}, "finished" (everything is there and on disk),
 "alert". It ends when its standard input does.
@@ -57,17 +59,21 @@ def create(path, out, piece_length, flavour, trackers):
         file.write(lt.bencode(torrent.generate()))
 
 
-def run(torrent, folder, listen, connect):
+def run(torrent, folder, listen, connect, files):
     ip = listen.rsplit(":", 1)[0].strip("[]")
     session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": ip})
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
     params.save_path = folder
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    if files:
+        first, last = map(int, files.split("-"))
+        wanted = range(first, last + 1)
+        params.file_priorities = [4 if file in wanted else 0 for file in range(params.ti.num_files())]
     handle = session.add_torrent(params)
     if connect:
         ip, port = connect.rsplit(":", 1)
-        handle.connect_peer((ip, int(port)))
+        handle.connect_peer((ip.strip("[]"), int(port)))
     finished = False
     while True:
         session.wait_for_alert(1000)
@@ -96,8 +102,8 @@ def main(arguments):
         create(rest[0], rest[1], rest[2], rest[3], rest[4:])
     else:
         threading.Thread(target=until_stdin_ends, daemon=True).start()
-        connect = rest[rest.index("--connect") + 1] if "--connect" in rest else None
-        run(rest[0], rest[1], rest[2], connect)
+        options = dict(zip(rest[3::2], rest[4::2]))
+        run(rest[0], rest[1], rest[2], options.get("--connect"), options.get("--files"))
 
 
 main(sys.argv[1:])

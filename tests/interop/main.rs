@@ -1,5 +1,5 @@
 //! Downloads from, and uploads to, clients and trackers nobody here wrote: libtorrent, Transmission, aria2,
-//! opentracker. Everything is on loopback.
+//! opentracker. Everything stays on this machine, in a network of its own where that can be had.
 //!
 //! What a case needs and this machine does not have is named at the end, and passes; with
 //! `PIECEFUL_INTEROP=require` it fails. Words on the command line choose cases by name:
@@ -8,11 +8,14 @@
 mod aria2;
 mod http;
 mod libtorrent;
+mod network;
 mod opentracker;
 mod others;
 mod ours;
 mod processes;
 mod runner;
+mod seeder;
+mod seeding;
 mod tracker;
 mod transmission;
 mod trees;
@@ -100,7 +103,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS; // meant for another suite
     }
     let required = std::env::var_os("PIECEFUL_INTEROP").is_some_and(|value| value == "require");
-    match Bench::set_up() {
+    match build_program().and_then(Bench::set_up) {
         Ok(bench) => runner::run(cases, &bench, required),
         Err(failure) => {
             println!("interop: cannot begin: {failure}");
@@ -132,7 +135,7 @@ fn cases() -> Vec<Case> {
     let uploads = UPLOADS.into_iter().flat_map(|(program, dialling, recipe)| {
         [Driver::Std, Driver::Smol].map(|driver| upload_case(program, dialling, recipe, driver))
     });
-    uploads.chain(downloads).collect()
+    seeding::cases().into_iter().chain(uploads).chain(downloads).collect()
 }
 
 fn downloads() -> Vec<(Program, Route, Recipe)> {
@@ -156,6 +159,7 @@ fn download_case(program: Program, route: Route, recipe: Recipe, driver: Driver)
     Case {
         name: format!("download from {program:?} by {route:?}, {what}, {driver:?}").to_lowercase(),
         needs: [Some(program), tracker, recipe.needs()].into_iter().flatten().collect(),
+        own_network: false,
         run: Box::new(move |bench| download(bench, program, route, recipe, driver)),
     }
 }
@@ -170,6 +174,7 @@ fn upload_case(program: Program, dialling: Dialling, recipe: Recipe, driver: Dri
     Case {
         name: format!("upload to {program:?} {who}, {what}, {driver:?}").to_lowercase(),
         needs: [Some(program), recipe.needs()].into_iter().flatten().collect(),
+        own_network: false,
         run: Box::new(move |bench| upload(bench, program, dialling, recipe, driver)),
     }
 }
@@ -270,11 +275,15 @@ struct Bench {
     others: Others,
     /// The program under test.
     pieceful: PathBuf,
+    /// Why this run has no network of its own, if it has none.
+    no_network: Option<String>,
 }
 
 impl Bench {
-    fn set_up() -> Result<Self> {
-        Ok(Self { sources: Sources::make()?, others: Others::find(), pieceful: build_program()? })
+    fn set_up(pieceful: PathBuf) -> Result<Self> {
+        let no_network =
+            (!network::is_own()).then(|| format!("no network of its own: {}", network::enter(&pieceful)));
+        Ok(Self { sources: Sources::make()?, others: Others::find(), pieceful, no_network })
     }
 }
 

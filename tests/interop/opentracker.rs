@@ -43,21 +43,31 @@ impl Opentracker {
 
     /// Waits until it knows a seeder.
     pub(crate) fn wait_seeder(&mut self, metainfo: &Metainfo, place: &Place) -> Result<()> {
+        self.wait_seeders(metainfo, |seeders| seeders > 0, place)
+    }
+
+    /// Waits until it knows this many seeders.
+    pub(crate) fn wait_seeders(
+        &mut self,
+        metainfo: &Metainfo,
+        enough: impl Fn(u32) -> bool,
+        place: &Place,
+    ) -> Result<()> {
         let hash = metainfo.info.info_hash.on_the_wire();
         let hash: String = hash.iter().map(|byte| format!("%{byte:02x}")).collect();
         let target = format!("/scrape?info_hash={hash}");
-        let waited = place.wait_until("waiting for opentracker to know the seeder", || {
+        let waited = place.wait_until("waiting for opentracker to know how many seed", || {
             self.process.check_alive()?;
             let answer = http::get(self.address, &target)?;
-            Ok(seeders(&answer.body).filter(|seeders| *seeders > 0))
+            Ok(enough(seeders(&answer.body)).then_some(()))
         });
-        waited.map(|_| ()).map_err(|error| error.and(self.process.story()))
+        waited.map_err(|error| error.and(self.process.story()))
     }
 }
 
-/// `complete` of a scrape of one torrent (BEP 48).
-fn seeders(body: &[u8]) -> Option<u32> {
+/// `complete` of a scrape of one torrent (BEP 48); it leaves out a torrent that nobody has.
+fn seeders(body: &[u8]) -> u32 {
     let text = String::from_utf8_lossy(body);
-    let (_, after) = text.split_once("8:completei")?;
-    after.split_once('e')?.0.parse().ok()
+    let after = text.split_once("8:completei").and_then(|(_, after)| after.split_once('e'));
+    after.and_then(|(count, _)| count.parse().ok()).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Which programs there are, and what every client is asked for.
 
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::aria2::Aria2;
@@ -99,12 +99,12 @@ impl Others {
             }
             Program::Libtorrent => {
                 let address = if family == Family::V4 { own_address()? } else { own_v6_address()? };
-                let mut client = Libtorrent::start(path, address, torrent, &folder, None, place)?;
+                let mut client = Libtorrent::start(path, address, torrent, &folder, &[], place)?;
                 client.wait_complete(place)?;
                 Ok(Box::new(client))
             }
             Program::Transmission => {
-                let mut client = Transmission::start(path, torrent, &folder, place)?;
+                let mut client = Transmission::start(path, torrent, &folder, Ipv6Addr::LOCALHOST, place)?;
                 client.wait_complete(place).map_err(|error| error.and(client.story()))?;
                 Ok(Box::new(client))
             }
@@ -125,10 +125,17 @@ impl Others {
     ) -> Result<Box<dyn Other>> {
         let path = self.path(program)?;
         Ok(match (program, peer) {
-            (Program::Libtorrent, peer) => {
-                Box::new(Libtorrent::start(path, own_address()?, torrent, folder, peer, place)?)
+            (Program::Libtorrent, None) => {
+                Box::new(Libtorrent::start(path, own_address()?, torrent, folder, &[], place)?)
             }
-            (Program::Transmission, None) => Box::new(Transmission::start(path, torrent, folder, place)?),
+            (Program::Libtorrent, Some(peer)) => {
+                let own = if peer.is_ipv6() { own_v6_address()? } else { own_address()? };
+                let call = ["--connect", &peer.to_string()];
+                Box::new(Libtorrent::start(path, own, torrent, folder, &call, place)?)
+            }
+            (Program::Transmission, None) => {
+                Box::new(Transmission::start(path, torrent, folder, Ipv6Addr::LOCALHOST, place)?)
+            }
             (Program::Aria2, None) => Box::new(Aria2::leech(path, torrent, folder, place)?),
             (program, _) => return Err(Failure::new(format!("{program:?} cannot be told to call a peer"))),
         })

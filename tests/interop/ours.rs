@@ -1,6 +1,6 @@
 //! Our side: a download or a seeding session on either driver.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::processes::{Place, Process};
 use crate::trees::Torrent;
-use crate::{Bench, Failure, Result};
+use crate::{Bench, Failure, Result, network};
 
 /// Which driver takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,20 @@ pub(crate) enum Driver {
     Smol,
 }
 
-/// Whom the user tells us of.
-#[derive(Debug, Default)]
+/// What the user tells us.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) trackers: Vec<String>,
+    /// Where to listen, if not at the usual address.
+    pub(crate) listen: Option<IpAddr>,
+    /// Bytes per second.
+    pub(crate) max_upload: Option<u64>,
+}
+
+/// Where a client listens that is told this: at any port.
+pub(crate) fn listen(told: &Told) -> SocketAddr {
+    SocketAddr::new(told.listen.unwrap_or_else(network::ours), 0)
 }
 
 /// Downloads `torrent` to `folder` and stops.
@@ -65,7 +74,11 @@ fn download_by_program(
     place: &Place,
 ) -> Result<()> {
     let mut command = Command::new(pieceful);
-    command.arg("get").arg(&torrent.file).arg("-o").arg(folder).args(["--listen", "127.0.0.1:0", "--json"]);
+    command.arg("get").arg(&torrent.file).arg("-o").arg(folder).args([
+        "--listen",
+        &listen(told).to_string(),
+        "--json",
+    ]);
     command.env("XDG_STATE_HOME", place.path("state"));
     for peer in &told.peers {
         command.arg("--peer").arg(peer.to_string());
@@ -108,8 +121,8 @@ enum Session {
 impl Ours {
     /// Takes part in `torrent`, whose files are in `folder` or will be.
     pub(crate) fn start(driver: Driver, torrent: &Torrent, told: &Told, folder: &Path) -> Result<Self> {
-        let options =
-            Options { listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], ..Options::default() };
+        let mut options = Options { listen: vec![listen(told)], ..Options::default() };
+        options.config.rates.upload = told.max_upload;
         let spec = AddTorrent {
             peers: told.peers.clone(),
             trackers: told.trackers.clone(),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::{Failure, Result};
+use crate::{Failure, Result, network};
 
 /// Pause between two looks at something that cannot be waited for otherwise.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
@@ -61,15 +61,12 @@ impl Place {
     }
 }
 
-/// An address on loopback that nobody else has, with a port that is free for TCP and UDP.
+/// An address on this machine that nobody else has, with a port that is free for TCP and UDP.
 ///
 /// Many clients keep one connection to an IP address, or ban one, so each client gets its own.
 pub(crate) fn own_address() -> Result<SocketAddr> {
     static NEXT: AtomicU16 = AtomicU16::new(1);
-    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    // Another run of the same tests has another process id.
-    let run = (std::process::id() % 200) as u8 + 20;
-    let ip = Ipv4Addr::new(127, run, high + 1, low);
+    let ip = network::address_of(NEXT.fetch_add(1, Ordering::Relaxed));
     for _ in 0..16 {
         let address = TcpListener::bind((ip, 0))?.local_addr()?;
         if UdpSocket::bind(address).is_ok() {
@@ -153,6 +150,11 @@ impl Process {
             Err(RecvTimeoutError::Disconnected) => Ok(None),
             Err(RecvTimeoutError::Timeout) => Err(self.failure(&what)),
         }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How it ended, once it has.

@@ -14,13 +14,16 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// Programs it cannot do without.
     pub(crate) needs: Vec<Program>,
+    /// Whether it means nothing on loopback. No package brings a network, so it is left out even where all
+    /// programs are required.
+    pub(crate) own_network: bool,
     pub(crate) run: Run,
 }
 
 pub(crate) type Run = Box<dyn Fn(&Bench) -> Result<()> + Send>;
 
 /// Cases at once beyond one for each core: most of a case is waiting for another program.
-const MORE_THAN_CORES: usize = 3;
+const MORE_THAN_CORES: usize = 6;
 
 #[derive(Default)]
 struct Tally {
@@ -64,7 +67,11 @@ fn next(cases: &Mutex<VecDeque<Case>>) -> Option<Case> {
 }
 
 fn run_one(case: Case, bench: &Bench, required: bool, tally: &Mutex<Tally>) {
-    let Case { name, needs, run } = case;
+    let Case { name, needs, own_network, run } = case;
+    if own_network && let Some(why) = &bench.no_network {
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        return tally.left_out.entry(why.clone()).or_default().push(name);
+    }
     let missing = needs.into_iter().find_map(|program| bench.others.missing(program));
     let since = Instant::now();
     let result = match missing {

@@ -33,6 +33,7 @@ pub(crate) struct Tracker {
 #[derive(Debug, Default)]
 struct Shared {
     announces: Mutex<Vec<Announce>>,
+    named: Mutex<Vec<SocketAddr>>,
     over: AtomicBool,
 }
 
@@ -57,6 +58,11 @@ impl Tracker {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/announce", self.address)
+    }
+
+    /// Has it name this peer to everybody from now on.
+    pub(crate) fn name(&self, peer: SocketAddr) {
+        self.shared.named.lock().unwrap_or_else(PoisonError::into_inner).push(peer);
     }
 
     /// Everything it was told so far.
@@ -116,7 +122,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Every other peer that is still there, in compact form (BEP 23).
+    /// Every other peer that is still there, in compact form (BEP 23 and 7).
     fn answer(&self, announce: Announce) -> Vec<u8> {
         let mut announces = self.announces();
         announces.push(announce.clone());
@@ -127,15 +133,17 @@ impl Shared {
                 peers.push(told.from);
             }
         }
-        let mut compact = Vec::new();
+        peers.extend(self.named.lock().unwrap_or_else(PoisonError::into_inner).iter());
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for peer in peers {
-            if let IpAddr::V4(ip) = peer.ip() {
-                compact.extend(ip.octets());
-                compact.extend(peer.port().to_be_bytes());
+            match peer.ip() {
+                IpAddr::V4(ip) => v4.extend([&ip.octets()[..], &peer.port().to_be_bytes()].concat()),
+                IpAddr::V6(ip) => v6.extend([&ip.octets()[..], &peer.port().to_be_bytes()].concat()),
             }
         }
-        let head = format!("d8:intervali1800e12:min intervali5e5:peers{}:", compact.len());
-        [head.as_bytes(), &compact, b"e"].concat()
+        let head = format!("d8:intervali1800e12:min intervali5e5:peers{}:", v4.len());
+        let head_v6 = format!("6:peers6{}:", v6.len());
+        [head.as_bytes(), &v4, head_v6.as_bytes(), &v6, b"e"].concat()
     }
 }
 

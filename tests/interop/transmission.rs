@@ -1,10 +1,10 @@
 //! transmission-daemon, through its RPC.
 //!
-//! Version 3.00 takes no address in 127/8 from a tracker and cannot be told of a peer, so whoever wants to
-//! meet it here has to dial it. It lets newcomers wait for its next round of unchoking, up to 10 seconds.
+//! Version 3.00 takes no loopback address from a tracker and cannot be told of a peer, so whoever wants to meet
+//! it without a network of its own has to dial it. It lets newcomers wait for its next round of unchoking, up to 10 seconds.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
@@ -29,11 +29,17 @@ pub(crate) struct Transmission {
 }
 
 impl Transmission {
-    /// Takes part in a torrent whose files are in `folder`, or will be.
-    pub(crate) fn start(program: &Path, torrent: &Torrent, folder: &Path, place: &Place) -> Result<Self> {
+    /// Takes part in a torrent whose files are in `folder`, or will be. Its port is the same on `v6`.
+    pub(crate) fn start(
+        program: &Path,
+        torrent: &Torrent,
+        folder: &Path,
+        v6: Ipv6Addr,
+        place: &Place,
+    ) -> Result<Self> {
         let (address, rpc) = (own_address()?, own_address()?);
         let home = home("transmission", place)?;
-        fs::write(home.join("settings.json"), settings(address, rpc, folder).to_string())?;
+        fs::write(home.join("settings.json"), settings(address, v6, rpc, folder).to_string())?;
         let mut command = Command::new(program);
         command.arg("--foreground").arg("--log-debug").arg("--config-dir").arg(&home).env("HOME", &home);
         let mut process = Process::start("transmission", command, place)?;
@@ -83,10 +89,10 @@ impl Other for Transmission {
     }
 }
 
-fn settings(address: SocketAddr, rpc: SocketAddr, folder: &Path) -> Value {
+fn settings(address: SocketAddr, v6: Ipv6Addr, rpc: SocketAddr, folder: &Path) -> Value {
     json!({
         "bind-address-ipv4": address.ip().to_string(),
-        "bind-address-ipv6": "::1",
+        "bind-address-ipv6": v6.to_string(),
         "peer-port": address.port(),
         "rpc-bind-address": rpc.ip().to_string(),
         "rpc-port": rpc.port(),

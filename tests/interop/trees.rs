@@ -128,6 +128,15 @@ pub(crate) struct Torrent {
 impl Torrent {
     /// An error unless `folder` has the torrent's files, all of them and nothing else, byte for byte.
     pub(crate) fn compare(&self, folder: &Path) -> Result<()> {
+        self.compare_those(folder, |_| true)
+    }
+
+    /// The same without the empty files, which Transmission does not make.
+    pub(crate) fn compare_without_empty(&self, folder: &Path) -> Result<()> {
+        self.compare_those(folder, |file| fs::metadata(file).is_ok_and(|meta| meta.len() > 0))
+    }
+
+    fn compare_those(&self, folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
         let Some(name) = self.source.file_name() else { return Err(Failure::new("a source without a name")) };
         let only: Vec<_> = fs::read_dir(folder)?
             .map(|entry| entry.map(|e| e.file_name()))
@@ -139,7 +148,8 @@ impl Torrent {
         if theirs.is_file() {
             return same_bytes(&ours, theirs);
         }
-        let (have, should) = (files_below(&ours)?, files_below(theirs)?);
+        let (have, mut should) = (files_below(&ours)?, files_below(theirs)?);
+        should.retain(|path| wanted(&theirs.join(path)));
         if have != should {
             let missing: Vec<_> = should.difference(&have).collect();
             let extra: Vec<_> = have.difference(&should).collect();

@@ -1,0 +1,281 @@
+//! Ours as the seed: several clients at once take a torrent from us and from each other, or from us alone.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::libtorrent::Libtorrent;
+use crate::opentracker::Opentracker;
+use crate::others::{Other, Program};
+use crate::ours::{Driver, Ours, Told};
+use crate::processes::{Place, copy_into, own_address};
+use crate::runner::Case;
+use crate::seeder::Seeder;
+use crate::tracker::Tracker;
+use crate::transmission::Transmission;
+use crate::trees::{Recipe, Torrent, recipes};
+use crate::{Bench, CASE_TIME, Failure, Result, network};
+
+/// Transmission, which looks around every ten seconds only, begins first.
+const ALL_THREE: [Program; 3] = [Program::Transmission, Program::Libtorrent, Program::Aria2];
+
+const DRIVERS: [Driver; 2] = [Driver::Std, Driver::Smol];
+
+/// Slow enough for leechers to have something for each other before we have given it to all of them.
+const SLOWLY: u64 = 6 << 20;
+
+/// Both drivers run each of these.
+type Run = fn(&Bench, Recipe, Driver) -> Result<()>;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let three = ALL_THREE.as_slice();
+    let with_tracker = &[Program::Opentracker, Program::Transmission, Program::Libtorrent, Program::Aria2];
+    let (opentracker, libtorrent) = (&with_tracker[..1], &with_tracker[2..3]);
+    let transmission = &three[..1];
+    let all: [(&str, &[Program], bool, Recipe, Run); 12] = [
+        (
+            "seed a whole swarm, ours among it, then others serve on",
+            with_tracker,
+            true,
+            recipes::FILES,
+            serve_on,
+        ),
+        ("seed all three as they dial", with_tracker, true, recipes::SMALL_PIECES, they_dial),
+        ("seed all three as they dial", with_tracker, true, recipes::BIG_PIECES, they_dial),
+        ("seed all three as they dial", with_tracker, true, recipes::FILES, they_dial),
+        ("seed all three as we dial", three, false, recipes::SMALL_PIECES, we_dial),
+        ("seed all three as we dial", three, false, recipes::BIG_PIECES, we_dial),
+        ("seed all three as we dial", three, false, recipes::FILES, we_dial),
+        (
+            "seed transmission that dials by ipv6",
+            transmission,
+            true,
+            recipes::SMALL_PIECES,
+            transmission_dials_v6,
+        ),
+        ("seed transmission that we dial by ipv6", transmission, false, recipes::SMALL_PIECES, we_dial_v6),
+        ("seed libtorrent that dials by ipv6", libtorrent, false, recipes::FILES, libtorrent_dials_v6),
+        ("seed beside a partial seed", libtorrent, false, recipes::FILES, partial_seed),
+        ("seed, and be gone from opentracker", opentracker, false, recipes::ONE_BYTE, leave_tracker),
+    ];
+    let cases = all.into_iter().flat_map(|(name, needs, own_network, recipe, run)| {
+        DRIVERS.map(|driver| Case {
+            name: format!("{name}, {}, {driver:?}", recipe.name()).to_lowercase(),
+            needs: needs.to_vec(),
+            own_network,
+            run: Box::new(move |bench| run(bench, recipe, driver)),
+        })
+    });
+    cases.collect()
+}
+
+/// Clients of others that want a torrent, each with a folder of its own.
+struct Leechers<'a> {
+    torrent: &'a Torrent,
+    all: Vec<(Program, Box<dyn Other>, PathBuf)>,
+}
+
+impl<'a> Leechers<'a> {
+    fn start(bench: &Bench, torrent: &'a Torrent, place: &Place) -> Result<Self> {
+        let mut all = Vec::new();
+        for program in ALL_THREE {
+            let folder = place.folder(&format!("{program:?}"))?;
+            all.push((program, bench.others.leech(program, torrent, &folder, None, place)?, folder));
+        }
+        Ok(Self { torrent, all })
+    }
+
+    /// Waits until each has everything, and compares it.
+    fn wait_complete(&mut self, place: &Place) -> Result<()> {
+        for (program, client, folder) in &mut self.all {
+            let complete = client.wait_complete(place).and_then(|()| match program {
+                Program::Transmission => self.torrent.compare_without_empty(folder),
+                _ => self.torrent.compare(folder),
+            });
+            complete.map_err(|error| Failure::new(format!("{program:?}: {error}")).and(client.story()))?;
+        }
+        Ok(())
+    }
+}
+
+/// They learn of us, and of each other, from opentracker.
+fn they_dial(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let (torrent, mut tracker) = with_opentracker(bench, recipe, driver, &place)?;
+    let told = Told { max_upload: Some(SLOWLY), ..Told::default() };
+    let mut seeder = seed(driver, bench, &torrent, &told, &place)?;
+    tracker.wait_seeders(&torrent.metainfo, |seeders| seeders == 1, &place)?;
+    let mut leechers = Leechers::start(bench, &torrent, &place)?;
+    leechers.wait_complete(&place).map_err(|error| error.and(seeder.tell()))?;
+    let three = 3 * torrent.metainfo.info.stored_length();
+    if seeder.sent()?.is_some_and(|sent| sent >= three) {
+        return Err(Failure::new("we gave three copies: they had nothing for each other"));
+    }
+    seeder.stop(&place)
+}
+
+/// They know nobody but us, and us only because we dialled.
+fn we_dial(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let mut leechers = Leechers::start(bench, &torrent, &place)?;
+    let peers = leechers.all.iter().map(|(_, client, _)| client.address()).collect();
+    let mut seeder = seed(driver, bench, &torrent, &Told { peers, ..Told::default() }, &place)?;
+    leechers.wait_complete(&place).map_err(|error| error.and(seeder.tell()))?;
+    check_sent(&seeder, &torrent, 3)?;
+    seeder.stop(&place)
+}
+
+/// We are the only seed of a swarm in which both our drivers download beside the others. What they then have
+/// they give to those that come later, when the first seed is gone.
+fn serve_on(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let (torrent, mut tracker) = with_opentracker(bench, recipe, driver, &place)?;
+    let mut first = seed(driver, bench, &torrent, &Told::default(), &place)?;
+    tracker.wait_seeders(&torrent.metainfo, |seeders| seeders == 1, &place)?;
+    let mut leechers = Leechers::start(bench, &torrent, &place)?;
+    let mut ours = Vec::new();
+    for driver in DRIVERS {
+        let folder = place.folder(&format!("ours, {driver:?}"))?;
+        let getting = Seeder::get(driver, bench, &torrent, &Told::default(), &folder, &place)?;
+        ours.push((driver, getting.until_complete(&place)?, folder));
+    }
+    leechers.wait_complete(&place).map_err(|error| error.and(first.tell()))?;
+    drop(leechers);
+    first.stop(&place)?;
+    let bare = recipe.make(bench, &[], &place)?;
+    for (driver, mut seeder, folder) in ours {
+        torrent.compare(&folder)?;
+        let theirs = place.folder(&format!("after {driver:?}"))?;
+        let from = Some(seeder.address()?);
+        let mut late = bench.others.leech(Program::Libtorrent, &bare, &theirs, from, &place)?;
+        late.wait_complete(&place)
+            .and_then(|()| torrent.compare(&theirs))
+            .map_err(|error| error.and(late.story()).and(seeder.tell()))?;
+        seeder.stop(&place)?;
+    }
+    Ok(())
+}
+
+fn libtorrent_dials_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let told = Told { listen: Some(Ipv6Addr::LOCALHOST.into()), ..Told::default() };
+    let mut seeder = seed(driver, bench, &torrent, &told, &place)?;
+    let theirs = place.folder("theirs")?;
+    let from = Some(seeder.address()?);
+    let mut leecher = bench.others.leech(Program::Libtorrent, &torrent, &theirs, from, &place)?;
+    leecher
+        .wait_complete(&place)
+        .and_then(|()| torrent.compare(&theirs))
+        .map_err(|error| error.and(leecher.story()).and(seeder.tell()))?;
+    check_sent(&seeder, &torrent, 1)?;
+    seeder.stop(&place)
+}
+
+/// Transmission is told our address by a tracker.
+fn transmission_dials_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let tracker = Tracker::start()?;
+    let told = Told { listen: Some(network::V6[0].into()), ..Told::default() };
+    let mut seeder = seed(driver, bench, &recipe.make(bench, &[], &place)?, &told, &place)?;
+    tracker.name(seeder.address()?);
+    let torrent = recipe.make(bench, &[tracker.url()], &place)?;
+    let theirs = place.folder("theirs")?;
+    let path = bench.others.path(Program::Transmission)?;
+    let mut leecher = Transmission::start(path, &torrent, &theirs, network::V6[1], &place)?;
+    leecher
+        .wait_complete(&place)
+        .and_then(|()| torrent.compare(&theirs))
+        .map_err(|error| error.and(leecher.story()).and(tracker.story()).and(seeder.tell()))?;
+    check_sent(&seeder, &torrent, 1)?;
+    seeder.stop(&place)
+}
+
+fn we_dial_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let theirs = place.folder("theirs")?;
+    let path = bench.others.path(Program::Transmission)?;
+    let mut leecher = Transmission::start(path, &torrent, &theirs, Ipv6Addr::LOCALHOST, &place)?;
+    let peers = vec![SocketAddr::new(Ipv6Addr::LOCALHOST.into(), leecher.address().port())];
+    let told = Told { listen: Some(IpAddr::from(Ipv6Addr::LOCALHOST)), peers, ..Told::default() };
+    let mut seeder = seed(driver, bench, &torrent, &told, &place)?;
+    leecher
+        .wait_complete(&place)
+        .and_then(|()| torrent.compare(&theirs))
+        .map_err(|error| error.and(leecher.story()).and(seeder.tell()))?;
+    seeder.stop(&place)
+}
+
+/// libtorrent takes some files from us and says that it wants no more (BEP 21). To us it is of no use then, but
+/// a leecher of ours takes those files from it, and the others from us.
+fn partial_seed(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let mut seeder = seed(driver, bench, &torrent, &Told::default(), &place)?;
+    let theirs = place.folder("theirs")?;
+    let python = bench.others.python()?;
+    let mut partial = Libtorrent::start(
+        python,
+        own_address()?,
+        &torrent,
+        &theirs,
+        &["--connect", &seeder.address()?.to_string(), "--files", "20-39"],
+        &place,
+    )?;
+    partial.wait_complete(&place).map_err(|error| error.and(partial.story()).and(seeder.tell()))?;
+    let folder = place.folder("ours, leeching")?;
+    let told = Told { peers: vec![partial.address()], ..Told::default() };
+    let mut leecher = Ours::start(driver, &torrent, &told, &folder)?;
+    let some = |status: &pieceful_core::engine::TorrentStatus| {
+        (1..status.pieces_total).contains(&status.pieces_done).then_some(())
+    };
+    place
+        .wait_until("waiting for pieces from a partial seed", || Ok(some(&leecher.status()?)))
+        .map_err(|error| error.and(partial.story()).and(leecher.tell()))?;
+    leecher.call(seeder.address()?);
+    let leecher = leecher.until_complete(&place).map_err(|error| error.and(seeder.tell()))?;
+    torrent.compare(&folder)?;
+    leecher.stop()?;
+    seeder.stop(&place)
+}
+
+fn leave_tracker(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let (torrent, mut tracker) = with_opentracker(bench, recipe, driver, &place)?;
+    let seeder = seed(driver, bench, &torrent, &Told::default(), &place)?;
+    tracker.wait_seeders(&torrent.metainfo, |seeders| seeders == 1, &place)?;
+    seeder.stop(&place)?;
+    tracker.wait_seeders(&torrent.metainfo, |seeders| seeders == 0, &place)
+}
+
+/// A torrent that names an opentracker, which std reaches over HTTP and smol over UDP.
+fn with_opentracker(
+    bench: &Bench,
+    recipe: Recipe,
+    driver: Driver,
+    place: &Place,
+) -> Result<(Torrent, Opentracker)> {
+    let scheme = if driver == Driver::Std { "http" } else { "udp" };
+    let address = own_address()?;
+    let torrent = recipe.make(bench, &[format!("{scheme}://{address}/announce")], place)?;
+    let program = bench.others.path(Program::Opentracker)?;
+    let tracker = Opentracker::start(program, address, &torrent.metainfo, place)?;
+    Ok((torrent, tracker))
+}
+
+/// Our seed, with files of its own.
+fn seed(driver: Driver, bench: &Bench, torrent: &Torrent, told: &Told, place: &Place) -> Result<Seeder> {
+    let folder = place.folder("ours")?;
+    copy_into(&torrent.source, &folder)?;
+    Seeder::seed(driver, bench, torrent, told, &folder, place)
+}
+
+/// An error unless we sent every byte this many times, as far as is known.
+fn check_sent(seeder: &Seeder, torrent: &Torrent, times: u64) -> Result<()> {
+    let least = times * torrent.metainfo.info.stored_length();
+    match seeder.sent()? {
+        Some(sent) if sent < least => Err(Failure::new(format!("{sent} bytes sent of {least}"))),
+        _ => Ok(()),
+    }
+}
