@@ -1,9 +1,9 @@
-//! One torrent's files: where they are, and which of them were written since the last sync.
+//! One torrent's files: where they are, who writes to them, and which were written since the last sync.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use pieceful_core::disk::{DiskError, Layout};
 use pieceful_core::id::TorrentId;
@@ -14,21 +14,32 @@ use rustix::io::Errno;
 use super::claims::Claims;
 use super::error;
 use super::folder::{Access, Folder};
+use super::lock;
 
 #[derive(Debug)]
 pub(super) struct TorrentFiles {
     pub(super) id: TorrentId,
     pub(super) folder: Arc<Folder>,
     pub(super) layout: Arc<Layout>,
-    /// One a file: written since the last sync.
-    written: Box<[AtomicBool]>,
+    /// One a file of the layout.
+    states: Box<[State]>,
     claims: Arc<Claims>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Since the last sync.
+    written: AtomicBool,
+    /// Held by the worker that writes. Kernels let one writer into a file at a time, and the others spin at the
+    /// door: that took a fifth of a download's processor time. Here they sleep, or see that they can go on
+    /// hashing.
+    writing: Mutex<()>,
 }
 
 impl TorrentFiles {
     pub(super) fn new(id: TorrentId, folder: Arc<Folder>, layout: Arc<Layout>, claims: Arc<Claims>) -> Self {
-        let written = layout.files().iter().map(|_| AtomicBool::new(false)).collect();
-        Self { id, folder, layout, written, claims }
+        let states = layout.files().iter().map(|_| State::default()).collect();
+        Self { id, folder, layout, states, claims }
     }
 
     /// How many neighbouring pieces make `len` bytes, at least 1.
@@ -80,18 +91,29 @@ impl TorrentFiles {
 
     /// Remembers that `file` has bytes that are not durable yet.
     pub(super) fn mark_written(&self, file: u32) {
-        if let Some(written) = self.written.get(file as usize)
-            && !written.load(Ordering::Relaxed)
+        if let Some(state) = self.states.get(file as usize)
+            && !state.written.load(Ordering::Relaxed)
         {
-            written.store(true, Ordering::Release);
+            state.written.store(true, Ordering::Release);
         }
+    }
+
+    /// The right to write to `file`, which one worker has at a time, once it is free.
+    pub(super) fn write_turn(&self, file: u32) -> Option<MutexGuard<'_, ()>> {
+        self.states.get(file as usize).map(|state| lock(&state.writing))
+    }
+
+    /// Whether some worker is writing to `file` now.
+    pub(super) fn is_being_written(&self, file: u32) -> bool {
+        let state = self.states.get(file as usize);
+        state.is_some_and(|state| matches!(state.writing.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// Whether `file` was written since this was last asked.
     pub(super) fn take_written(&self, file: u32) -> bool {
-        self.written
-            .get(file as usize)
-            .is_some_and(|written| written.load(Ordering::Relaxed) && written.swap(false, Ordering::Acquire))
+        self.states.get(file as usize).is_some_and(|state| {
+            state.written.load(Ordering::Relaxed) && state.written.swap(false, Ordering::Acquire)
+        })
     }
 }
 

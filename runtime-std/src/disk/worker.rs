@@ -191,7 +191,7 @@ impl<'a> Worker<'a> {
         self.live.absorb(files.id, block, &data);
         self.run.push(op, block, data);
         self.current = None;
-        if self.run.is_full() {
+        if self.run.is_due(files) {
             self.flush();
         }
     }

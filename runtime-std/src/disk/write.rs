@@ -12,9 +12,11 @@ use rustix::io::Errno;
 use super::files::TorrentFiles;
 use super::handles::Hand;
 
-/// Bytes written by one call at most. Half of a small L2 cache: the blocks have just been hashed and are still
-/// in it.
-pub(super) const RUN_LEN_MAX: u32 = 256 * 1024;
+/// Bytes worth a call. Half of a small L2 cache: the blocks have just been hashed and are still in it.
+const RUN_LEN: u32 = 256 * 1024;
+
+/// Bytes gathered at most, while another worker writes to the file.
+const RUN_LEN_MAX: u32 = 1024 * 1024;
 
 /// Slices the system takes in one call (`IOV_MAX` is 1,024 on Linux).
 const SLICES_MAX: usize = 1_024;
@@ -41,8 +43,12 @@ impl Run {
         self.place.is_none()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.place.is_some_and(|place| place.len >= RUN_LEN_MAX)
+    /// Whether it is to be written now, even if more is to come.
+    pub(super) fn is_due(&self, files: &TorrentFiles) -> bool {
+        let Some(place) = self.place else { return false };
+        let first = || files.layout.spans(Block { len: 1, ..place }).next();
+        let busy = || first().is_some_and(|span| files.is_being_written(span.file));
+        place.len >= RUN_LEN_MAX || place.len >= RUN_LEN && !busy()
     }
 
     /// Whether `block` can be written together with what is gathered.
@@ -105,7 +111,9 @@ fn write(
             Err(error) => return (written, Some(error)),
         };
         files.mark_written(span.file);
+        let turn = files.write_turn(span.file);
         let (count, result) = write_all(fd, &mut slices, span.offset);
+        drop(turn);
         written += count;
         if let Err(errno) = result {
             return (written, Some(files.failed(errno, span.file)));
