@@ -2,10 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Event};
+use bytes::Bytes;
+use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
 use pieceful_core::id::TorrentId;
 use pieceful_tests::Data;
+use pieceful_tests::words::Said;
+
+/// A connection the test speaks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wire(pub(crate) usize);
 
 /// A place for clients, known by their names.
 pub(crate) trait Host {
@@ -45,6 +52,27 @@ pub(crate) trait Host {
     /// Waits until a client has told of something like this; fails when it does not in any sensible time.
     fn wait(&mut self, client: &str, like: &dyn Fn(&Event) -> bool);
 
-    /// Payload bytes a client has received for a torrent.
-    fn downloaded(&mut self, client: &str, torrent: TorrentId) -> u64;
+    /// Pauses a client's torrent, or lets it go on.
+    fn pause(&mut self, client: &str, torrent: TorrentId, paused: bool);
+
+    /// How a client's torrent stands.
+    fn status(&mut self, client: &str, torrent: TorrentId) -> TorrentStatus;
+
+    /// The time, from any beginning.
+    fn clock(&self) -> Duration;
+
+    /// Opens a connection to a client on which the test itself speaks. Nothing is read from it but by `hear`.
+    fn connect(&mut self, client: &str) -> Wire;
+
+    /// Says something on a connection.
+    fn say(&mut self, wire: Wire, bytes: Bytes);
+
+    /// Reads from a connection until all that was said there so far is like this; fails when it does not get
+    /// so in any sensible time.
+    fn hear(&mut self, wire: Wire, like: &dyn Fn(&[Said]) -> bool) -> Vec<Said>;
+}
+
+/// What was said, for a failure.
+pub(crate) fn in_words(said: &[Said]) -> String {
+    said.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -5,6 +5,7 @@
 
 mod host;
 mod real;
+mod seeding;
 mod simulated;
 mod suite;
 mod tracker;
@@ -46,4 +47,15 @@ hosts! {
     who_leaves_right_after_its_first_announce_is_not_believed_to_be_there
     a_hanging_tracker_does_not_delay_the_end
     a_client_that_has_stopped_can_be_started_on_its_folder_again
+    many_leechers_at_once_get_everything
+    two_torrents_are_served_at_once
+    a_seed_that_has_given_enough_stops
+    an_upload_limit_holds
+    a_seed_paused_while_it_serves_goes_on_later
+    a_seed_removed_while_it_serves_hangs_up
+    blocks_of_128_kib_are_served_and_larger_ones_refused_by_name
+    one_that_knows_no_rejects_may_ask_for_too_much_and_stay
+    one_that_asks_and_does_not_read_costs_little_and_holds_up_nobody
+    what_is_cancelled_before_it_leaves_is_not_sent
+    silent_connections_do_not_keep_others_out
 }

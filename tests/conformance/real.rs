@@ -3,19 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
 use pieceful_core::id::{PieceIndex, TorrentId};
 use pieceful_std::{Options, SessionEvent, session};
 use pieceful_tests::Data;
+use pieceful_tests::words::{Listener, Said};
 use smol::future::block_on;
 use tempfile::TempDir;
 
-use crate::host::Host;
+use crate::host::{Host, Wire, in_words};
 use crate::tracker;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -30,6 +33,7 @@ pub(crate) trait Driver: Sized {
     fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent>;
     fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId;
     fn remove(&self, torrent: TorrentId);
+    fn pause(&self, torrent: TorrentId, paused: bool);
     fn status(&self, torrent: TorrentId) -> TorrentStatus;
     fn stop(&self) -> bool;
 }
@@ -59,6 +63,10 @@ impl Driver for pieceful_std::Session {
 
     fn remove(&self, torrent: TorrentId) {
         self.remove(torrent);
+    }
+
+    fn pause(&self, torrent: TorrentId, paused: bool) {
+        if paused { self.pause(torrent) } else { self.resume(torrent) }
     }
 
     fn status(&self, torrent: TorrentId) -> TorrentStatus {
@@ -97,6 +105,10 @@ impl Driver for pieceful_smol::Session {
         self.remove(torrent);
     }
 
+    fn pause(&self, torrent: TorrentId, paused: bool) {
+        if paused { self.pause(torrent) } else { self.resume(torrent) }
+    }
+
     fn status(&self, torrent: TorrentId) -> TorrentStatus {
         block_on(self.status(torrent)).expect("a torrent that is there")
     }
@@ -110,6 +122,15 @@ impl Driver for pieceful_smol::Session {
 pub(crate) struct Real<D: Driver> {
     folder: TempDir,
     clients: BTreeMap<String, Client<D>>,
+    wires: Vec<Spoken>,
+    began: Instant,
+}
+
+/// A connection the test speaks on.
+struct Spoken {
+    stream: TcpStream,
+    listener: Listener,
+    said: Vec<Said>,
 }
 
 struct Client<D: Driver> {
@@ -131,7 +152,7 @@ impl<D: Driver> Real<D> {
 impl<D: Driver> Host for Real<D> {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
-        Self { folder, clients: BTreeMap::new() }
+        Self { folder, clients: BTreeMap::new(), wires: Vec::new(), began: Instant::now() }
     }
 
     fn start(&mut self, client: &str, ipv6: bool) -> bool {
@@ -222,7 +243,42 @@ impl<D: Driver> Host for Real<D> {
         }
     }
 
-    fn downloaded(&mut self, client: &str, torrent: TorrentId) -> u64 {
-        self.client(client).driver.status(torrent).traffic.payload_down
+    fn pause(&mut self, client: &str, torrent: TorrentId, paused: bool) {
+        self.client(client).driver.pause(torrent, paused);
+    }
+
+    fn status(&mut self, client: &str, torrent: TorrentId) -> TorrentStatus {
+        self.client(client).driver.status(torrent)
+    }
+
+    fn clock(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn connect(&mut self, client: &str) -> Wire {
+        let stream = TcpStream::connect(self.address(client)).expect("a client that listens");
+        stream.set_write_timeout(Some(SOON)).expect("a socket has timeouts");
+        self.wires.push(Spoken { stream, listener: Listener::new(true), said: Vec::new() });
+        Wire(self.wires.len() - 1)
+    }
+
+    fn say(&mut self, wire: Wire, bytes: Bytes) {
+        self.wires[wire.0].stream.write_all(&bytes).expect("a client that listens to what is said");
+    }
+
+    fn hear(&mut self, wire: Wire, like: &dyn Fn(&[Said]) -> bool) -> Vec<Said> {
+        let Spoken { stream, listener, said } = &mut self.wires[wire.0];
+        let until = Instant::now() + SOON;
+        let mut buffer = vec![0; 1 << 16];
+        while !like(said) {
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            stream.set_read_timeout(Some(left)).expect("a socket has timeouts");
+            match stream.read(&mut buffer) {
+                Ok(0) => panic!("it hung up after saying {}", in_words(said)),
+                Ok(read) => listener.hear(&buffer[..read], said),
+                Err(error) => panic!("{error} after it said {}", in_words(said)),
+            }
+        }
+        said.clone()
     }
 }

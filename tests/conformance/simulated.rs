@@ -1,16 +1,20 @@
 //! The simulator as a host.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::{AddTorrent, Engine, Event};
+use pieceful_core::engine::{AddTorrent, Engine, Event, StreamEnd, TorrentStatus};
 use pieceful_core::id::TorrentId;
+use pieceful_tests::script::{MakeScript, Script, Talk};
+use pieceful_tests::words::{Listener, Said};
 use pieceful_tests::{Data, Manner, World};
 
-use crate::host::Host;
+use crate::host::{Host, Wire, in_words};
 
 const SOON: Duration = Duration::from_secs(300);
 /// As long as a driver may take.
@@ -21,6 +25,7 @@ pub(crate) struct Simulated {
     /// Events of a client before its present life.
     before: BTreeMap<String, usize>,
     trackers: usize,
+    wires: Vec<Rc<RefCell<Spoken>>>,
 }
 
 impl Simulated {
@@ -31,7 +36,7 @@ impl Simulated {
 
 impl Host for Simulated {
     fn new() -> Self {
-        Self { world: World::new(1), before: BTreeMap::new(), trackers: 0 }
+        Self { world: World::new(1), before: BTreeMap::new(), trackers: 0, wires: Vec::new() }
     }
 
     fn start(&mut self, client: &str, ipv6: bool) -> bool {
@@ -96,11 +101,87 @@ impl Host for Simulated {
         self.world.run_until(saw, SOON);
     }
 
-    fn downloaded(&mut self, client: &str, torrent: TorrentId) -> u64 {
-        let mut downloaded = 0;
-        self.tell(client, |engine, _| {
-            downloaded = engine.torrent(torrent).expect("a torrent that is there").traffic.payload_down;
-        });
-        downloaded
+    fn pause(&mut self, client: &str, torrent: TorrentId, paused: bool) {
+        let command = if paused { Engine::pause } else { Engine::resume };
+        self.tell(client, |engine, now| command(engine, now, torrent));
+    }
+
+    fn status(&mut self, client: &str, torrent: TorrentId) -> TorrentStatus {
+        let mut status = None;
+        self.tell(client, |engine, _| status = engine.torrent(torrent));
+        status.expect("a torrent that is there")
+    }
+
+    fn clock(&self) -> Duration {
+        self.world.elapsed()
+    }
+
+    fn connect(&mut self, client: &str) -> Wire {
+        let wire = Wire(self.wires.len());
+        let spoken = Rc::new(RefCell::new(Spoken::default()));
+        let script = Rc::clone(&spoken);
+        let name = name_of(wire);
+        let make: MakeScript = Box::new(move || Box::new(Puppet(Rc::clone(&script))));
+        self.world.add_dialling_script(&name, make, client);
+        self.wires.push(spoken);
+        self.world.run_until(|world| world.met(&name) > 0, SOON);
+        wire
+    }
+
+    fn say(&mut self, wire: Wire, bytes: Bytes) {
+        self.world.talk(&name_of(wire), |talk| talk.say(bytes.clone()));
+    }
+
+    fn hear(&mut self, wire: Wire, like: &dyn Fn(&[Said]) -> bool) -> Vec<Said> {
+        let spoken = Rc::clone(&self.wires[wire.0]);
+        self.world.talk(&name_of(wire), |talk| talk.reading(true));
+        self.world.run_until(
+            |_| {
+                let spoken = spoken.borrow();
+                let enough = like(&spoken.said);
+                assert!(enough || !spoken.over, "it hung up after saying {}", in_words(&spoken.said));
+                enough
+            },
+            SOON,
+        );
+        self.world.talk(&name_of(wire), |talk| talk.reading(false));
+        spoken.borrow().said.clone()
+    }
+}
+
+fn name_of(wire: Wire) -> String {
+    format!("wire {}", wire.0)
+}
+
+/// What was said on a connection the test speaks on.
+#[derive(Debug)]
+struct Spoken {
+    listener: Listener,
+    said: Vec<Said>,
+    over: bool,
+}
+
+impl Default for Spoken {
+    fn default() -> Self {
+        Self { listener: Listener::new(true), said: Vec::new(), over: false }
+    }
+}
+
+/// A peer that does nothing by itself.
+#[derive(Debug)]
+struct Puppet(Rc<RefCell<Spoken>>);
+
+impl Script for Puppet {
+    fn open(&mut self, talk: &mut Talk<'_>) {
+        talk.reading(false);
+    }
+
+    fn heard(&mut self, _: &mut Talk<'_>, bytes: &[u8]) {
+        let Spoken { listener, said, .. } = &mut *self.0.borrow_mut();
+        listener.hear(bytes, said);
+    }
+
+    fn closed(&mut self, _: StreamEnd) {
+        self.0.borrow_mut().over = true;
     }
 }

@@ -49,6 +49,7 @@ pub struct Talk<'a> {
 pub(crate) enum Act {
     Send(Bytes),
     Wake(Duration),
+    Reading(bool),
     HalfClose,
     Close,
     Reset,
@@ -63,6 +64,11 @@ impl Talk<'_> {
     /// Asks for [`Script::woken`].
     pub fn wake_in(&mut self, span: Duration) {
         self.acts.push(Act::Wake(span));
+    }
+
+    /// Stops reading what arrives, or goes on.
+    pub fn reading(&mut self, on: bool) {
+        self.acts.push(Act::Reading(on));
     }
 
     /// Sends no more, but goes on reading.

@@ -220,6 +220,14 @@ impl World {
         self.with_script(end, |script, talk| script.open(talk));
     }
 
+    /// Has a scripted peer do something on all connections it has now.
+    pub fn talk(&mut self, name: &str, say: impl Fn(&mut Talk<'_>)) {
+        let Kind::Script(peer) = &self.nodes[self.index(name)].kind else { return };
+        for end in peer.live.keys().copied().collect::<Vec<_>>() {
+            self.with_script(end, |_, talk| say(talk));
+        }
+    }
+
     pub(crate) fn script_woken(&mut self, end: EndId) {
         self.with_script(end, |script, talk| script.woken(talk));
     }
@@ -234,6 +242,10 @@ impl World {
             match act {
                 Act::Send(bytes) => self.send(end, bytes),
                 Act::Wake(span) => self.queue.after(span, Step::ScriptTimer { end }),
+                Act::Reading(on) => {
+                    self.tcp.end_mut(end).reading = on;
+                    self.queue.at(self.queue.now, Step::Readable { end });
+                }
                 Act::HalfClose => self.tcp.finish(end, false, &mut net!(self)),
                 Act::Close => self.tcp.finish(end, true, &mut net!(self)),
                 Act::Reset => {

@@ -174,9 +174,14 @@ impl World {
     /// A scripted peer that dials a node added before it.
     #[must_use]
     pub fn dialling_script(mut self, name: &str, make: MakeScript, whom: &str) -> Self {
+        self.add_dialling_script(name, make, whom);
+        self
+    }
+
+    /// Adds one to a world that may be running.
+    pub fn add_dialling_script(&mut self, name: &str, make: MakeScript, whom: &str) {
         let whom = self.address(whom);
         self.add_script(name, make, Some(whom));
-        self
     }
 
     /// Adds a node to a world that may be running.
