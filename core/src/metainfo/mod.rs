@@ -72,7 +72,8 @@ impl Metainfo {
     ///
     /// Strict in what says which bytes are downloaded. Lenient in the rest, as real torrents are odd: optional
     /// keys with values of a wrong type, malformed URLs and nodes count as absent, bad UTF-8 becomes U+FFFD.
-    /// For paths see [`SafePath`].
+    /// White space after the end, which editors and web sites leave there, is no part of the torrent. For paths
+    /// see [`SafePath`].
     ///
     /// # Errors
     /// When there is no telling which data is meant, or it is beyond a limit of this module.
@@ -81,7 +82,7 @@ impl Metainfo {
         if bytes.len() > FILE_LEN_MAX {
             return Err(MetainfoError::TooLarge { len: bytes.len(), max: FILE_LEN_MAX });
         }
-        let document = bencode::decode(&bytes, Limits::METAINFO)?;
+        let document = bencode::decode(bytes.trim_ascii_end(), Limits::METAINFO)?;
         let root = document.root();
         if root.kind() != Kind::Dict {
             return Err(MetainfoError::WrongType("torrent"));

@@ -210,6 +210,17 @@ fn unsorted_keys_are_read_and_hashed_as_they_came() {
 }
 
 #[test]
+fn white_space_after_the_end_is_no_part_of_a_torrent_and_anything_else_is_an_error() {
+    let plain = single(|_| ());
+    for end in ["\n", "\r\n", " \n\n"] {
+        let odd = [&plain[..], end.as_bytes()].concat();
+        assert_eq!(parse(odd).info.info_hash, parse(plain.clone()).info.info_hash);
+    }
+    let more = [&plain[..], b"\nx"].concat();
+    assert_eq!(fails(more), MetainfoError::Bencode(BencodeError::Trailing { left: 2 }));
+}
+
+#[test]
 fn a_hybrid_is_read_as_v1_with_both_hashes_and_v2_alone_is_refused() {
     let v2 = |info: &mut DictEncoder<'_>| {
         info.dict(b"file tree", |_| {});
