@@ -1,6 +1,5 @@
 //! Sets of pieces: what a peer has, what we have, what is still needed.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -9,7 +8,8 @@ use crate::id::PieceIndex;
 /// A set of pieces out of `len`, which is what a `bitfield` message says (BEP 3).
 ///
 /// Kept in 64-bit words with a running count, so that asking how many is free and comparing two sets of 100,000
-/// pieces takes about 1,600 steps.
+/// pieces takes about 1,600 steps. The set of none and the set of all, which is what most peers and torrents
+/// have most of the time, take no memory of their own.
 ///
 /// ```
 /// use pieceful_core::bitfield::Bitfield;
@@ -24,7 +24,8 @@ use crate::id::PieceIndex;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bitfield {
-    /// Piece `i` is bit `i % 64`, counted from the low end, of word `i / 64`; bits past `len` are 0.
+    /// Piece `i` is bit `i % 64`, counted from the low end, of word `i / 64`; bits past `len` are 0. No words at
+    /// all exactly when the set is empty or full.
     words: Vec<u64>,
     len: u32,
     count: u32,
@@ -50,17 +51,13 @@ impl Bitfield {
     /// The empty set over `len` pieces.
     #[must_use]
     pub fn new(len: u32) -> Self {
-        Self { words: vec![0; len.div_ceil(64) as usize], len, count: 0 }
+        Self { words: Vec::new(), len, count: 0 }
     }
 
     /// The set of all `len` pieces.
     #[must_use]
     pub fn full(len: u32) -> Self {
-        let mut words = vec![u64::MAX; len.div_ceil(64) as usize];
-        if let Some(last) = words.last_mut() {
-            *last = u64::MAX >> ((64 - len % 64) % 64);
-        }
-        Self { words, len, count: len }
+        Self { words: Vec::new(), len, count: len }
     }
 
     /// The set that the payload of a `bitfield` message names (BEP 3: the high bit of the first byte is piece 0).
@@ -81,15 +78,15 @@ impl Bitfield {
         if words.last().is_some_and(|last| last & !(u64::MAX >> spare) != 0) {
             return Err(BitfieldError::SpareBits);
         }
-        let count = words.iter().map(|word| word.count_ones()).sum();
-        Ok(Self { words, len, count })
+        let mut set = Self { words, len, count: 0 };
+        set.recount();
+        Ok(set)
     }
 
     /// The payload of the `bitfield` message that names this set.
     #[must_use]
     pub fn to_wire(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> =
-            self.words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
+        let mut bytes: Vec<u8> = self.words().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
         bytes.truncate(Self::wire_len(self.len));
         bytes
     }
@@ -127,7 +124,10 @@ impl Bitfield {
     /// Whether `piece` is in the set; no when there is no such piece.
     #[must_use]
     pub fn get(&self, piece: PieceIndex) -> bool {
-        self.words.get(piece.0 as usize / 64).is_some_and(|word| word >> (piece.0 % 64) & 1 == 1)
+        match self.words.get(piece.0 as usize / 64) {
+            Some(word) => word >> (piece.0 % 64) & 1 == 1,
+            None => piece.0 < self.len && self.is_full(),
+        }
     }
 
     /// Puts `piece` into the set; says whether it is new there. A piece that does not exist is left out.
@@ -135,8 +135,10 @@ impl Bitfield {
         if piece.0 >= self.len || self.get(piece) {
             return false;
         }
+        self.spell_out();
         self.words[piece.0 as usize / 64] |= 1 << (piece.0 % 64);
         self.count += 1;
+        self.settle();
         true
     }
 
@@ -145,37 +147,39 @@ impl Bitfield {
         if !self.get(piece) {
             return false;
         }
+        self.spell_out();
         self.words[piece.0 as usize / 64] &= !(1 << (piece.0 % 64));
         self.count -= 1;
+        self.settle();
         true
     }
 
     /// The pieces in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = PieceIndex> + '_ {
-        ones(self.words.iter().copied())
+        ones(self.words())
     }
 
     /// The pieces not in the set, ascending.
     pub fn missing(&self) -> impl Iterator<Item = PieceIndex> + '_ {
-        ones(self.words.iter().map(|word| !word)).take_while(|piece| piece.0 < self.len)
+        ones(self.words().map(|word| !word)).take_while(|piece| piece.0 < self.len)
     }
 
     /// The pieces in both sets, ascending.
     pub fn both<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = PieceIndex> + 'a {
-        ones(self.words.iter().zip(&other.words).map(|(a, b)| a & b))
+        ones(self.words().zip(other.words()).map(|(a, b)| a & b))
     }
 
     /// Whether a piece is in both sets.
     #[must_use]
     pub fn has_any_in(&self, other: &Self) -> bool {
-        self.words.iter().zip(&other.words).any(|(a, b)| a & b != 0)
+        self.words().zip(other.words()).any(|(a, b)| a & b != 0)
     }
 
     /// Whether a piece is in this set and not in `other`.
     #[must_use]
     pub fn has_any_not_in(&self, other: &Self) -> bool {
-        let theirs = other.words.iter().copied().chain(core::iter::repeat(0));
-        self.words.iter().zip(theirs).any(|(a, b)| a & !b != 0)
+        let theirs = other.words().chain(core::iter::repeat(0));
+        self.words().zip(theirs).any(|(a, b)| a & !b != 0)
     }
 
     /// Puts every piece of `other` into this set.
@@ -195,14 +199,44 @@ impl Bitfield {
 
     fn combine(&mut self, other: &Self, with: impl Fn(u64, u64) -> u64) {
         debug_assert_eq!(self.len, other.len, "sets of different torrents");
-        let theirs = other.words.iter().copied().chain(core::iter::repeat(0));
+        self.spell_out();
+        let theirs = other.words().chain(core::iter::repeat(0));
         for (a, b) in self.words.iter_mut().zip(theirs) {
             *a = with(*a, b);
         }
         if let Some(last) = self.words.last_mut() {
             *last &= u64::MAX >> ((64 - self.len % 64) % 64);
         }
+        self.recount();
+    }
+
+    /// All words, those of a set that keeps none as well.
+    fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        let kept = self.words.iter().copied();
+        let bits = if self.words.is_empty() { self.count } else { 0 };
+        let full = core::iter::repeat_n(u64::MAX, bits as usize / 64);
+        let last = (!bits.is_multiple_of(64)).then(|| u64::MAX >> (64 - bits % 64));
+        let none = if self.words.is_empty() && self.count == 0 { self.len.div_ceil(64) } else { 0 };
+        kept.chain(full).chain(last).chain(core::iter::repeat_n(0, none as usize))
+    }
+
+    /// Gets the words that a change is made to.
+    fn spell_out(&mut self) {
+        if self.words.is_empty() {
+            self.words = self.words().collect();
+        }
+    }
+
+    /// Lets go of words that say nothing.
+    fn settle(&mut self) {
+        if self.count == 0 || self.count == self.len {
+            self.words = Vec::new();
+        }
+    }
+
+    fn recount(&mut self) {
         self.count = self.words.iter().map(|word| word.count_ones()).sum();
+        self.settle();
     }
 }
 
@@ -225,6 +259,8 @@ fn ones(words: impl Iterator<Item = u64>) -> impl Iterator<Item = PieceIndex> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     fn set_of(len: u32, pieces: &[u32]) -> Bitfield {
@@ -280,6 +316,31 @@ mod tests {
         set.remove_all(&set_of(130, &[0]));
         set.keep_only(&set_of(130, &[0, 129]));
         assert_eq!((set.count(), numbers(set.iter())), (1, vec![129]));
+    }
+
+    #[test]
+    fn none_and_all_are_the_same_sets_however_they_came_about_and_take_no_memory() {
+        for len in [0, 1, 63, 64, 65, 130] {
+            let mut set = Bitfield::new(len);
+            for piece in 0..len {
+                assert!(set.set(PieceIndex(piece)) && set.get(PieceIndex(piece)));
+            }
+            assert_eq!(set, Bitfield::full(len));
+            assert_eq!(set.words.capacity(), 0);
+            assert_eq!(numbers(set.iter()), (0..len).collect::<Vec<_>>());
+            assert_eq!(numbers(set.both(&Bitfield::full(len))).len(), len as usize);
+            assert!(!set.has_any_in(&Bitfield::new(len)) && !set.has_any_not_in(&Bitfield::full(len)));
+            let mut rest = set.clone();
+            rest.remove_all(&set);
+            assert_eq!(rest, Bitfield::new(len));
+            rest.add_all(&set);
+            assert_eq!(rest, set);
+            for piece in 0..len {
+                assert!(set.clear(PieceIndex(piece)) && !set.get(PieceIndex(piece)));
+            }
+            assert_eq!(set, Bitfield::new(len));
+            assert_eq!(set.words.capacity(), 0);
+        }
     }
 
     #[test]

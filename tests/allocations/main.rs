@@ -1,7 +1,10 @@
-//! What a download costs in allocations: requests, lists and books are reused, so one read of sixteen blocks costs
-//! about one.
+//! What an engine costs in memory: allocations on the way of a block, bytes while nothing happens.
+//!
+//! Requests, lists and books are reused, so one read of sixteen blocks costs about one allocation.
 
 #![allow(unsafe_code)] // an allocator that counts is one by its nature
+
+mod idle;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -36,6 +39,8 @@ static COUNTING: Counting = Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes this thread has taken and not given back, as glibc counts them: with a header, in steps of 16.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -44,20 +49,28 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        LIVE.set(LIVE.get() + gross(layout.size()));
         // SAFETY: the caller's promises are the system's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE.set(LIVE.get() - gross(layout.size()));
         // SAFETY: it came from `alloc` or `realloc`, so from the system.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        LIVE.set(LIVE.get() - gross(layout.size()) + gross(len));
         // SAFETY: as for `dealloc`; the length is the caller's promise.
         unsafe { System.realloc(at, layout, len) }
     }
+}
+
+/// What an allocation of so many bytes takes.
+fn gross(bytes: usize) -> isize {
+    (bytes + 8).next_multiple_of(16).max(32).cast_signed()
 }
 
 /// A seed and a disk around an engine, and what the engine's own calls allocate.

@@ -174,6 +174,14 @@ impl Asking {
         self.late.push_back(block);
     }
 
+    /// An idle peer keeps no room for requests. What it has not sent by now it never will.
+    pub(super) fn settle(&mut self) {
+        if self.asked.is_empty() {
+            self.asked = VecDeque::new();
+            self.late = VecDeque::new();
+        }
+    }
+
     /// When the peer will count as snubbed, or may be asked again.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         if self.pause_until > now {

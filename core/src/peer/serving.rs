@@ -124,6 +124,12 @@ impl Serving {
         }
     }
 
+    /// An idle peer keeps no room for requests.
+    pub(super) fn settle(&mut self) {
+        self.queued.shrink_to_fit();
+        self.reading.shrink_to_fit();
+    }
+
     /// Bytes being read for this peer.
     pub(super) fn reading_bytes(&self) -> u64 {
         self.reading.iter().map(|reading| u64::from(reading.block.len)).sum()

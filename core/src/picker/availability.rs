@@ -15,17 +15,19 @@ const BULK: u32 = 2;
 impl Picker {
     /// A peer got `piece` (`have`, BEP 3). Takes the same few steps for any torrent.
     pub fn saw_have(&mut self, piece: PieceIndex) {
+        self.wake();
         let Some(count) = self.counts.get_mut(piece.0 as usize) else { return };
         let before = *count;
         *count += 1;
         if self.order.holds(piece.0) {
-            self.order.raise(piece.0, lane_of(self.priorities[piece.0 as usize]), before);
+            self.order.raise(piece.0, lane_of(self.priority(piece)), before);
         }
     }
 
     /// A peer came that has these pieces. It is to be withdrawn as [`gone_bitfield`](Self::gone_bitfield) with
     /// the pieces it has by then, also if it has all of them by then.
     pub fn saw_bitfield(&mut self, has: &Bitfield) {
+        self.wake();
         if has.count() > self.pieces() / BULK {
             self.order.set_stale();
         }
@@ -50,7 +52,7 @@ impl Picker {
             debug_assert!(before > 0, "picker: a peer that goes was seen to come");
             *count = before.saturating_sub(1);
             if before > 0 && self.order.holds(piece.0) {
-                self.order.lower(piece.0, lane_of(self.priorities[piece.0 as usize]), before);
+                self.order.lower(piece.0, lane_of(self.priority(piece)), before);
             }
         }
     }

@@ -11,7 +11,7 @@ impl Picker {
     pub fn check(&self) {
         self.partials.check();
         self.asked.check();
-        self.order.check(|piece| (lane_of(self.priorities[piece as usize]), self.counts[piece as usize]));
+        self.order.check(|piece| (lane_of(self.priority(PieceIndex(piece))), self.counts[piece as usize]));
         let (mut open, mut missing) = (0, 0);
         for piece in (0..self.pieces()).map(PieceIndex) {
             let needed = !self.have.get(piece) && self.priority(piece) != Priority::Skip;
@@ -19,7 +19,8 @@ impl Picker {
             let begun = self.partials.find(piece).is_some();
             assert!(!(begun && self.have.get(piece)), "{piece:?} is there and partial");
             assert_eq!(self.fresh.get(piece), needed && !begun, "{piece:?} fresh");
-            assert_eq!(self.order.holds(piece.0), self.fresh.get(piece), "{piece:?} in the order");
+            let in_order = self.fresh.get(piece) && !self.resting;
+            assert_eq!(self.order.holds(piece.0), in_order, "{piece:?} in the order");
             if needed {
                 let left = self.blocks_left(piece);
                 open += left.0;

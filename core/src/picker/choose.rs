@@ -57,6 +57,7 @@ impl Picker {
         if peer.is_null() || want == 0 || self.missing == 0 {
             return;
         }
+        self.wake();
         if let Some(stranger) = self.asked.displaced_by(peer) {
             self.give_back_all(stranger);
         }
@@ -215,7 +216,7 @@ impl Picker {
 
     /// The lowest number of the highest priority.
     fn first_new(&self, has: Has<'_>) -> Option<PieceIndex> {
-        let lane = |piece: &PieceIndex| lane_of(self.priorities[piece.0 as usize]);
+        let lane = |piece: &PieceIndex| lane_of(self.priority(*piece));
         match has {
             Has::All if self.order.has_one_lane() => self.fresh.iter().next(),
             Has::Some(pieces) if self.order.has_one_lane() => self.fresh.both(pieces).next(),
@@ -229,7 +230,7 @@ impl Picker {
         let Has::Some(pieces) = has else { return None };
         let start = rng.below(self.pieces());
         self.fresh.both(pieces).min_by_key(|piece| {
-            let lane = lane_of(self.priorities[piece.0 as usize]);
+            let lane = lane_of(self.priority(*piece));
             (lane, self.counts[piece.0 as usize], piece.0.wrapping_sub(start))
         })
     }
@@ -239,6 +240,7 @@ impl Picker {
         if !self.fresh.get(piece) {
             return None;
         }
+        self.wake();
         let blocks = self.grid.blocks_in(piece);
         while self.partials.with_open().len() as u32 >= OPEN_PARTIALS_MAX
             || self.partials.slots() + blocks > PARTIAL_BLOCKS_MAX.max(blocks)

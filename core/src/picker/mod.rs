@@ -45,6 +45,7 @@ mod choose;
 mod endgame;
 mod order;
 mod partial;
+mod rest;
 
 pub use choose::{OPEN_PARTIALS_MAX, PARTIAL_BLOCKS_MAX};
 
@@ -185,6 +186,7 @@ impl Contributors {
 pub struct Picker {
     grid: Grid,
     piece_order: PieceOrder,
+    /// Empty as long as all pieces are of the usual one.
     priorities: Vec<Priority>,
     have: Bitfield,
     /// Wanted and not there.
@@ -198,6 +200,8 @@ pub struct Picker {
     asked: Asked,
     /// How many peers have each piece, seeds not counted.
     counts: Vec<u32>,
+    /// `counts` and `order` are empty, and so is the index of partial pieces.
+    resting: bool,
     seeds: u32,
     /// Blocks of needed pieces that nobody was asked for.
     open: u64,
@@ -207,24 +211,25 @@ pub struct Picker {
 
 impl Picker {
     /// A picker for a torrent of `total` bytes in `pieces` pieces of `piece_length` (the last may be shorter),
-    /// none of which we have and all of which we want.
+    /// none of which we have and all of which we want. It takes no memory for pieces until a peer has some.
     #[must_use]
     pub fn new(pieces: u32, piece_length: u32, total: u64) -> Self {
         let grid = Grid { piece_length, total };
         debug_assert_eq!(total.div_ceil(u64::from(piece_length.max(1))), u64::from(pieces));
-        let blocks = (0..pieces).map(|piece| u64::from(grid.blocks_in(PieceIndex(piece)))).sum();
+        let blocks = grid.blocks();
         Self {
             grid,
             piece_order: PieceOrder::default(),
-            priorities: vec![Priority::default(); pieces as usize],
+            priorities: Vec::new(),
             have: Bitfield::new(pieces),
             needed: Bitfield::full(pieces),
             fresh: Bitfield::full(pieces),
-            order: Order::new(pieces),
-            partials: Partials::new(pieces),
+            order: Order::default(),
+            partials: Partials::default(),
             alone: BTreeSet::new(),
             asked: Asked::default(),
-            counts: vec![0; pieces as usize],
+            counts: Vec::new(),
+            resting: true,
             seeds: 0,
             open: blocks,
             missing: blocks,
@@ -242,14 +247,11 @@ impl Picker {
             return;
         }
         self.unneed(piece);
+        if self.priorities.is_empty() {
+            self.priorities = vec![Priority::default(); self.pieces() as usize];
+        }
         self.priorities[piece.0 as usize] = priority;
         self.need(piece);
-    }
-
-    /// How much `piece` is wanted.
-    #[must_use]
-    pub fn priority(&self, piece: PieceIndex) -> Priority {
-        self.priorities.get(piece.0 as usize).copied().unwrap_or(Priority::Skip)
     }
 
     /// `piece` is on disk and right, as a check of the files found. What was asked for of it is forgotten.
@@ -353,14 +355,18 @@ impl Picker {
 
     /// Makes a needed piece that is not begun one to choose from.
     fn put_in_order(&mut self, piece: PieceIndex) {
-        if self.needed.get(piece) && self.partials.find(piece).is_none() && self.fresh.set(piece) {
+        if self.needed.get(piece)
+            && self.partials.find(piece).is_none()
+            && self.fresh.set(piece)
+            && !self.resting
+        {
             let lane = lane_of(self.priority(piece));
             self.order.insert(piece.0, lane, self.counts[piece.0 as usize]);
         }
     }
 
     fn take_from_order(&mut self, piece: PieceIndex) {
-        if self.fresh.clear(piece) {
+        if self.fresh.clear(piece) && !self.resting {
             let lane = lane_of(self.priority(piece));
             self.order.remove(piece.0, lane, self.counts[piece.0 as usize]);
         }
@@ -378,6 +384,13 @@ impl Grid {
     fn piece_len(self, piece: PieceIndex) -> u32 {
         let start = u64::from(piece.0) * u64::from(self.piece_length);
         self.total.saturating_sub(start).min(u64::from(self.piece_length)) as u32
+    }
+
+    /// Blocks of all pieces.
+    fn blocks(self) -> u64 {
+        let length = u64::from(self.piece_length.max(1));
+        let block = u64::from(BLOCK_LEN);
+        self.total / length * length.div_ceil(block) + (self.total % length).div_ceil(block)
     }
 
     fn blocks_in(self, piece: PieceIndex) -> u32 {

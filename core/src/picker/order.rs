@@ -10,7 +10,7 @@ use super::{Has, Priority};
 use crate::id::PieceIndex;
 use crate::rng::Rng;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Order {
     lanes: [Lane; LANES],
     /// Where in its lane each piece stands, or [`NOWHERE`].
@@ -47,11 +47,18 @@ pub(super) const fn lane_of(priority: Priority) -> usize {
 }
 
 impl Order {
-    /// Every piece, of normal priority, which no peer has.
-    pub(super) fn new(pieces: u32) -> Self {
-        let mut lanes: [Lane; LANES] = Default::default();
-        lanes[lane_of(Priority::Normal)] = Lane { pieces: (0..pieces).collect(), ends: vec![pieces] };
-        Self { lanes, place: (0..pieces).collect(), stale: false }
+    /// These out of so many pieces, each with its lane; no peer has any of them.
+    pub(super) fn of(pieces: u32, which: impl Iterator<Item = (u32, usize)>) -> Self {
+        let mut order = Self { place: vec![NOWHERE; pieces as usize], ..Self::default() };
+        for (piece, lane) in which {
+            let lane = &mut order.lanes[lane];
+            order.place[piece as usize] = lane.pieces.len() as u32;
+            lane.pieces.push(piece);
+        }
+        for lane in &mut order.lanes {
+            lane.ends = vec![lane.pieces.len() as u32];
+        }
+        order
     }
 
     pub(super) const fn is_stale(&self) -> bool {

@@ -105,11 +105,11 @@ impl Partial {
 }
 
 /// All partial pieces, each under a number that is reused once the piece is judged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Partials {
     list: Vec<Partial>,
     free: Vec<u32>,
-    /// Number of the partial that each piece is, or [`NOWHERE`].
+    /// Number of the partial that each piece is, or [`NOWHERE`]; empty while the picker rests.
     of: Vec<u32>,
     /// Numbers of those with an open block, in any order.
     with_open: Vec<u32>,
@@ -120,9 +120,21 @@ pub(super) struct Partials {
 pub(super) const NOWHERE: u32 = u32::MAX;
 
 impl Partials {
-    pub(super) fn new(pieces: u32) -> Self {
-        let of = alloc::vec![NOWHERE; pieces as usize];
-        Self { list: Vec::new(), free: Vec::new(), of, with_open: Vec::new(), slots: 0 }
+    /// Lets go of the index, and of all else if no piece is begun.
+    pub(super) fn rest(&mut self) {
+        if self.len() == 0 {
+            *self = Self::default();
+        }
+        self.of = Vec::new();
+    }
+
+    /// Makes the index of so many pieces anew.
+    pub(super) fn wake(&mut self, pieces: u32) {
+        let mut of = alloc::vec![NOWHERE; pieces as usize];
+        for (number, partial) in self.iter() {
+            of[partial.piece.0 as usize] = number;
+        }
+        self.of = of;
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -144,6 +156,9 @@ impl Partials {
     }
 
     pub(super) fn find(&self, piece: PieceIndex) -> Option<u32> {
+        if self.of.is_empty() {
+            return self.iter().find(|(_, partial)| partial.piece == piece).map(|(number, _)| number);
+        }
         self.of.get(piece.0 as usize).copied().filter(|&number| number != NOWHERE)
     }
 
@@ -189,7 +204,9 @@ impl Partials {
         self.slots -= partial.slots.len() as u32;
         partial.slots.clear();
         partial.at = [0; 4];
-        self.of[partial.piece.0 as usize] = NOWHERE;
+        if let Some(number) = self.of.get_mut(partial.piece.0 as usize) {
+            *number = NOWHERE;
+        }
         self.note_open(number);
         self.free.push(number);
     }
@@ -221,7 +238,7 @@ impl Partials {
     /// Panics unless all counts and places are right.
     pub(super) fn check(&self) {
         for (number, partial) in self.iter() {
-            assert_eq!(self.of[partial.piece.0 as usize], number);
+            assert_eq!(self.find(partial.piece), Some(number));
             for stage in [Stage::Open, Stage::Asked, Stage::Writing, Stage::Written] {
                 let count = partial.slots.iter().filter(|slot| slot.stage == stage).count();
                 assert_eq!(count as u32, partial.count(stage), "{stage:?} blocks of {:?}", partial.piece);
@@ -234,7 +251,9 @@ impl Partials {
             }
         }
         assert_eq!(self.iter().count() as u32, self.len());
-        assert_eq!(self.of.iter().filter(|&&number| number != NOWHERE).count() as u32, self.len());
+        if !self.of.is_empty() {
+            assert_eq!(self.of.iter().filter(|&&number| number != NOWHERE).count() as u32, self.len());
+        }
         assert_eq!(self.slots as usize, self.iter().map(|(_, partial)| partial.slots.len()).sum::<usize>());
     }
 }

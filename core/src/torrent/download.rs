@@ -1,5 +1,7 @@
 //! Getting blocks: what each peer has, what to ask it, and what to do with what comes.
 
+use alloc::boxed::Box;
+
 use super::{Action, Counted, Slot, Task, Torrent, Turn};
 use crate::chain::Chain;
 use crate::disk::DiskAction;
@@ -15,7 +17,9 @@ impl Torrent {
     /// A peer told all it has.
     pub(super) fn told_all(&mut self, key: PeerKey) {
         let Some(slot) = self.peers.get_mut(key) else { return };
-        if slot.peer.has().is_full() {
+        if self.picker.is_complete() {
+            // Nothing is ever chosen from it, so nobody needs to know how rare its pieces are.
+        } else if slot.peer.has().is_full() {
             self.picker.saw_seed();
             slot.counted = Counted::Seed;
         } else {
@@ -31,6 +35,9 @@ impl Torrent {
 
     /// A peer has one more piece.
     pub(super) fn told_have(&mut self, key: PeerKey, piece: PieceIndex) {
+        if self.picker.is_complete() {
+            return;
+        }
         let Some(slot) = self.peers.get_mut(key) else { return };
         self.picker.saw_have(piece);
         if slot.counted == Counted::No {
@@ -45,7 +52,7 @@ impl Torrent {
     /// Two seeds have nothing to say to each other.
     pub(super) fn close_if_seed(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         // One that says it only uploads (BEP 21) is as good as a seed to one that needs nothing.
-        let is_seed = |slot: &Slot| {
+        let is_seed = |slot: &Box<Slot>| {
             let takes_nothing = slot.peer.extension().is_some_and(|theirs| theirs.upload_only);
             takes_nothing || slot.peer.has_told() && slot.peer.has().is_full()
         };

@@ -19,6 +19,7 @@ mod upload;
 mod verify;
 mod views;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -68,7 +69,8 @@ pub struct Torrent {
     stage: Stage,
     paused: bool,
     picker: Picker,
-    peers: SlotMap<PeerKey, Slot>,
+    /// Boxed, so that places once taken and now free cost next to nothing.
+    peers: SlotMap<PeerKey, Box<Slot>>,
     known: Known,
     /// Peers that could be asked for more, had there been anything to ask.
     starved: BTreeSet<PeerKey>,

@@ -1,5 +1,6 @@
 //! Connections of a torrent: dialling, taking in, reacting to what a peer did, and letting go.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -10,6 +11,7 @@ use super::{Action, Counted, Event, Slot, Torrent, Turn};
 use crate::cx::Cx;
 use crate::id::{ConnId, PeerKey};
 use crate::peer::{self, CloseReason, Peer, StreamEnd};
+use crate::picker::Picker;
 use crate::time::Instant;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::{Handshake, WireError};
@@ -65,7 +67,7 @@ impl Torrent {
         incoming: bool,
         now: Instant,
     ) -> PeerKey {
-        self.peers.insert(Slot {
+        self.peers.insert(Box::new(Slot {
             conn,
             peer,
             address,
@@ -77,7 +79,7 @@ impl Torrent {
             last_unchoked: Instant::ZERO,
             sent_before: 0,
             listens: (!incoming).then_some(address),
-        })
+        }))
     }
 
     /// A connection we asked for stands.
@@ -286,10 +288,9 @@ impl Torrent {
         super::status::add(&mut self.past.peers, slot.peer.totals());
         self.picker.give_back_all(key);
         self.freed = true;
-        match slot.counted {
-            Counted::No => {}
-            Counted::Bits => self.picker.gone_bitfield(slot.peer.has()),
-            Counted::Seed => self.picker.gone_seed(),
+        uncount(&mut self.picker, slot.counted, &slot.peer);
+        if self.peers.is_empty() {
+            self.picker.rest();
         }
         self.starved.remove(&key);
         let totals = slot.peer.totals();
@@ -314,8 +315,13 @@ impl Torrent {
         Some(slot.conn)
     }
 
-    /// Closes the peers that cannot be of use any more once everything is here: seeds like us.
+    /// Everything is here: closes the peers that cannot be of use any more, which are seeds like us, and forgets
+    /// how rare the pieces are.
     pub(super) fn close_seeds(&mut self, turn: &mut Turn<'_>) {
+        for slot in self.peers.values_mut() {
+            uncount(&mut self.picker, core::mem::replace(&mut slot.counted, Counted::No), &slot.peer);
+        }
+        self.picker.rest();
         let seeds: Vec<PeerKey> = self
             .peers
             .iter()
@@ -337,6 +343,15 @@ impl Torrent {
             let address = SocketAddr::new(slot.address.ip(), port);
             slot.listens = self.known.hold(address, Source::Incoming, turn.now, turn.rng).then_some(address);
         }
+    }
+}
+
+/// Takes a peer's pieces out of the availability.
+fn uncount(picker: &mut Picker, counted: Counted, peer: &Peer) {
+    match counted {
+        Counted::No => {}
+        Counted::Bits => picker.gone_bitfield(peer.has()),
+        Counted::Seed => picker.gone_seed(),
     }
 }
 

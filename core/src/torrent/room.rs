@@ -50,7 +50,8 @@ impl Torrent {
     /// serve it is not to blame for that, and those we are still connecting to have a deadline of their own.
     fn idle(&self, now: Instant) -> impl Iterator<Item = (PeerKey, &Slot)> {
         let complete = self.picker.is_complete();
-        self.peers.iter().filter(move |(_, slot)| {
+        let peers = self.peers.iter().map(|(key, slot)| (key, &**slot));
+        peers.filter(move |(_, slot)| {
             let totals = slot.peer.totals();
             let exchanged = totals.payload_down > totals.unasked || totals.payload_up > 0;
             let waits = complete && slot.peer.is_interested();
