@@ -349,6 +349,7 @@ impl Both {
             self.picker.gone_bitfield(&peer.has);
             peer.has.iter().for_each(|piece| self.pieces[piece.0 as usize].count -= 1);
         }
+        self.picker.rest(); // which changes nothing that can be seen
     }
 
     fn is_busy(&self, key: PeerKey) -> bool {

@@ -6,7 +6,7 @@ use super::deadlines::Owner;
 use super::{AddError, AddTorrent, Engine, RateLimits, SeedingLimits, Stopping};
 use crate::id::TorrentId;
 use crate::time::Instant;
-use crate::torrent::{Settings, Source, Torrent, Turn};
+use crate::torrent::{Settings, Source, Torrent};
 use crate::tracker::TrackerUrl;
 
 impl Engine {
@@ -39,13 +39,7 @@ impl Engine {
             unchoked_max: limits.unchoked_max,
         };
         let mut actions = core::mem::take(&mut self.actions);
-        let mut turn = Turn {
-            now: self.now,
-            rng: &mut self.rng,
-            out: &mut actions,
-            budget: &mut self.budget,
-            upload: &mut self.upload,
-        };
+        let mut turn = self.common.turn(self.now, &mut actions);
         let added = self.torrents.try_insert_with_key(|id| Torrent::new(id, spec, settings, &mut turn));
         self.actions = actions;
         let id = added.map_err(|_| AddError::Layout)?;
@@ -84,7 +78,7 @@ impl Engine {
     /// Changes the limits for all torrents together.
     pub fn set_limits(&mut self, now: Instant, rates: RateLimits) {
         self.advance(now);
-        self.upload.set_rate(self.now, rates.upload);
+        self.common.upload.set_rate(self.now, rates.upload);
         self.download.set_rate(self.now, rates.download);
         if self.stopping == Stopping::Told {
             return;

@@ -1,6 +1,7 @@
 //! The whole client as one state machine: [`Engine`].
 
 mod commands;
+mod common;
 pub mod config;
 mod contract;
 mod deadlines;
@@ -35,8 +36,9 @@ use crate::peer::Peer;
 use crate::rate::Bucket;
 use crate::rng::{Rng, Seed};
 use crate::time::Instant;
-use crate::torrent::{self, Task, Torrent};
+use crate::torrent::{self, Outside, Task, Torrent};
 use crate::tracker::{AnnounceTag, QueryTag, UdpTrackers};
+use common::Common;
 use deadlines::Deadlines;
 
 /// A BitTorrent client without any I/O.
@@ -66,12 +68,12 @@ pub struct Engine {
     dial_waiting: BTreeSet<TorrentId>,
 
     ops: SlotMap<DiskOp, (TorrentId, Task)>,
-    budget: Budget,
     /// Connections that are not read because the disk is behind, or because of a download limit.
     stalled: Vec<ConnId>,
     throttled: Vec<ConnId>,
-    upload: Bucket,
     download: Bucket,
+    /// What torrents share.
+    common: Common,
 
     fetches: SlotMap<FetchId, (TorrentId, AnnounceTag)>,
     fetches_waiting: VecDeque<(TorrentId, AnnounceTag, FetchRequest)>,
@@ -81,7 +83,6 @@ pub struct Engine {
     asked: BTreeMap<u64, (TorrentId, AnnounceTag)>,
     next_token: u64,
 
-    rng: Rng,
     udp_rng: Rng,
     /// Reused list of what a torrent wants done.
     actions: Vec<torrent::Action>,
@@ -137,11 +138,15 @@ impl Engine {
             greeting: VecDeque::new(),
             dial_waiting: BTreeSet::new(),
             ops: SlotMap::with_key(),
-            budget: Budget::new(limits.write_bytes_max, limits.read_bytes_max),
             stalled: Vec::new(),
             throttled: Vec::new(),
-            upload: Bucket::new(config.rates.upload),
             download: Bucket::new(config.rates.download),
+            common: Common {
+                rng: rng.fork("torrents"),
+                budget: Budget::new(limits.write_bytes_max, limits.read_bytes_max),
+                upload: Bucket::new(config.rates.upload),
+                outside: Outside::default(),
+            },
             fetches: SlotMap::with_key(),
             fetches_waiting: VecDeque::new(),
             resolves: SlotMap::with_key(),
@@ -150,7 +155,6 @@ impl Engine {
             asked: BTreeMap::new(),
             next_token: 0,
             udp_rng: rng.fork("udp trackers"),
-            rng: rng.fork("torrents"),
             actions: Vec::new(),
             stopping: Stopping::No,
             breaches: Breaches::default(),

@@ -30,7 +30,7 @@ impl Engine {
                 self.dial_waiting.insert(id);
                 return;
             }
-            let Some(to) = torrent.take_dial(self.now) else { return };
+            let Some(to) = torrent.take_dial(self.now, &self.common.outside) else { return };
             let conn = self.conns.insert(Conn {
                 owner: ConnOwner::Closing,
                 address: to,
@@ -132,7 +132,7 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let ConnOwner::Greeting(peer) = &mut conn.owner else { return };
         let mut actions = Vec::new();
-        let mut cx = Cx { now: self.now, rng: &mut self.rng, out: &mut actions };
+        let mut cx = Cx { now: self.now, rng: &mut self.common.rng, out: &mut actions };
         if let Err(reason) = peer.receive(data, &mut cx) {
             return self.refuse(id, reason);
         }
@@ -178,7 +178,7 @@ impl Engine {
             return;
         }
         let was_reading = !conn.stalled && !conn.throttled;
-        if self.budget.is_full() && !conn.stalled {
+        if self.common.budget.is_full() && !conn.stalled {
             conn.stalled = true;
             self.stalled.push(id);
         }
@@ -204,7 +204,7 @@ impl Engine {
 
     /// The disk has caught up: reading goes on.
     pub(super) fn read_stalled(&mut self) {
-        if self.stalled.is_empty() || !self.budget.has_eased() {
+        if self.stalled.is_empty() || !self.common.budget.has_eased() {
             return;
         }
         for id in core::mem::take(&mut self.stalled) {
@@ -302,7 +302,8 @@ impl Engine {
             }
             ConnOwner::Greeting(peer) => {
                 let mut actions = Vec::new();
-                let result = peer.tick(&mut Cx { now: self.now, rng: &mut self.rng, out: &mut actions });
+                let result =
+                    peer.tick(&mut Cx { now: self.now, rng: &mut self.common.rng, out: &mut actions });
                 if let Err(reason) = result {
                     self.refuse(id, reason);
                 }

@@ -39,13 +39,7 @@ impl Engine {
     ) -> Option<R> {
         let torrent = self.torrents.get_mut(id)?;
         let mut actions = core::mem::take(&mut self.actions);
-        let mut turn = Turn {
-            now: self.now,
-            rng: &mut self.rng,
-            out: &mut actions,
-            budget: &mut self.budget,
-            upload: &mut self.upload,
-        };
+        let mut turn = self.common.turn(self.now, &mut actions);
         let result = act(torrent, &mut turn);
         for action in actions.drain(..) {
             self.perform(id, action);

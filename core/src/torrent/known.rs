@@ -1,6 +1,12 @@
 //! Addresses of peers: where each came from, how it fared, and when to dial it next.
+//!
+//! Of those that may be dialled now the user's come first, then those that gave us something before, then those
+//! that failed least often, and among equals the one of the highest canonical priority (BEP 40). All are kept in
+//! one sorted list, 56 bytes an address: a search for the best looks at each of the few thousand there may be,
+//! which is little beside a connection.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -37,23 +43,31 @@ pub(super) enum Outcome {
 /// The addresses known for one torrent.
 #[derive(Debug)]
 pub(super) struct Known {
-    entries: BTreeMap<SocketAddr, Entry>,
-    /// When to dial whom; the number in the middle puts those due at once into a random order.
-    due: BTreeSet<(Instant, u32, SocketAddr)>,
+    /// In the order of the addresses.
+    entries: Vec<Entry>,
+    /// The earliest time among those that wait.
+    next: Option<Instant>,
     max: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
+    address: SocketAddr,
+    /// Not before.
+    at: Instant,
+    /// Puts equals into a random order.
+    tie: u32,
+    failures: u32,
     source: Source,
     state: State,
-    failures: u32,
+    /// The last connection brought payload.
+    fruitful: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Stands in `due` under this key.
-    Waiting(Instant, u32),
+    /// Until it is due.
+    Waiting,
     /// Dialled, or connected.
     Busy,
     /// Never again.
@@ -69,8 +83,8 @@ const WAIT_FRUITFUL: Duration = Duration::from_millis(100);
 const MISBEHAVIOUR: u32 = 4;
 
 impl Known {
-    pub(super) fn new(max: u32) -> Self {
-        Self { entries: BTreeMap::new(), due: BTreeSet::new(), max: max as usize }
+    pub(super) const fn new(max: u32) -> Self {
+        Self { entries: Vec::new(), next: None, max: max as usize }
     }
 
     /// Learns of an address; says whether it is a new one that is kept.
@@ -78,19 +92,33 @@ impl Known {
         if address.port() == 0 || scope::scope(address.ip()).is_none() {
             return false;
         }
-        if let Some(entry) = self.entries.get_mut(&address) {
+        if let Some(entry) = self.find_mut(address) {
             entry.source = entry.source.max(source);
             return false;
         }
         if self.entries.len() >= self.max && !self.drop_worst(source) {
             return false;
         }
-        let state = State::Waiting(now, rng.u32());
-        if let State::Waiting(at, tie) = state {
-            self.due.insert((at, tie, address));
-        }
-        self.entries.insert(address, Entry { source, state, failures: 0 });
+        let (tie, state) = (rng.u32(), State::Waiting);
+        self.insert(Entry { address, at: now, tie, failures: 0, source, state, fruitful: false });
         true
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        if entry.state == State::Waiting {
+            self.next = Some(self.next.map_or(entry.at, |next| next.min(entry.at)));
+        }
+        let place = self.entries.partition_point(|other| other.address < entry.address);
+        self.entries.insert(place, entry);
+    }
+
+    fn find(&self, address: SocketAddr) -> Option<usize> {
+        self.entries.binary_search_by_key(&address, |entry| entry.address).ok()
+    }
+
+    fn find_mut(&mut self, address: SocketAddr) -> Option<&mut Entry> {
+        let place = self.find(address)?;
+        self.entries.get_mut(place)
     }
 
     /// Makes room for an address from `source`: the one that failed most often goes, if any failed or comes
@@ -99,36 +127,40 @@ impl Known {
         let worst = self
             .entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.state, State::Waiting(..)))
+            .enumerate()
+            .filter(|(_, entry)| entry.state == State::Waiting)
             .filter(|(_, entry)| entry.failures > 0 || entry.source < source)
-            .max_by_key(|(_, entry)| (entry.failures, core::cmp::Reverse(entry.source)))
-            .map(|(address, _)| *address);
-        worst.is_some_and(|address| {
-            self.forget(address);
+            .max_by_key(|(_, entry)| (entry.failures, Reverse(entry.source), entry.tie))
+            .map(|(place, _)| place);
+        worst.is_some_and(|place| {
+            self.entries.remove(place);
+            self.look_ahead();
             true
         })
     }
 
-    fn forget(&mut self, address: SocketAddr) {
-        if let Some(Entry { state: State::Waiting(at, tie), .. }) = self.entries.remove(&address) {
-            self.due.remove(&(at, tie, address));
-        }
-    }
-
     /// Whether somebody is due to be dialled.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.due.first().is_some_and(|(at, ..)| *at <= now)
+        self.next.is_some_and(|at| at <= now)
     }
 
-    /// Takes the next address to dial, if one is due.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<SocketAddr> {
+    /// Takes the best address that is due, if one is; `priority` tells equals apart, the higher the better.
+    pub(super) fn take_due(
+        &mut self,
+        now: Instant,
+        priority: impl Fn(SocketAddr) -> u32,
+    ) -> Option<SocketAddr> {
         if !self.is_due(now) {
             return None;
         }
-        let (_, _, address) = self.due.pop_first()?;
-        if let Some(entry) = self.entries.get_mut(&address) {
-            entry.state = State::Busy;
-        }
+        let due = self.entries.iter_mut().filter(|entry| entry.state == State::Waiting && entry.at <= now);
+        let best = due.max_by_key(|entry| {
+            let users = entry.source == Source::User;
+            (users, entry.fruitful, Reverse(entry.failures), priority(entry.address), entry.tie)
+        })?;
+        best.state = State::Busy;
+        let address = best.address;
+        self.look_ahead();
         Some(address)
     }
 
@@ -136,27 +168,30 @@ impl Known {
     /// [`ended`](Self::ended). Says whether it is held.
     pub(super) fn hold(&mut self, address: SocketAddr, source: Source, now: Instant, rng: &mut Rng) -> bool {
         self.add(address, source, now, rng);
-        let Some(entry) = self.entries.get_mut(&address) else { return false };
-        let State::Waiting(at, tie) = entry.state else { return false };
-        self.due.remove(&(at, tie, address));
+        let Some(entry) = self.find_mut(address).filter(|entry| entry.state == State::Waiting) else {
+            return false;
+        };
         entry.state = State::Busy;
+        self.look_ahead();
         true
     }
 
     /// When somebody is next due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.due.first().map(|(at, ..)| *at)
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.next
     }
 
     /// A dialled address is free again.
     pub(super) fn ended(&mut self, address: SocketAddr, outcome: Outcome, now: Instant, rng: &mut Rng) {
-        let Some(entry) = self.entries.get_mut(&address) else { return };
+        let Some(place) = self.find(address) else { return };
+        let entry = &mut self.entries[place];
         if entry.state != State::Busy {
             return;
         }
+        entry.fruitful = outcome == Outcome::Fruitful;
         let wait = match outcome {
             Outcome::Useless => {
-                self.entries.remove(&address);
+                self.entries.remove(place);
                 return;
             }
             Outcome::Fruitful => {
@@ -174,26 +209,36 @@ impl Known {
         };
         // Up to a quarter more, so that peers that failed together do not come back together.
         let jitter = wait / 4 * rng.below(1024) / 1024;
-        let (at, tie) = (now + wait + jitter, rng.u32());
-        entry.state = State::Waiting(at, tie);
-        self.due.insert((at, tie, address));
+        entry.at = now + wait + jitter;
+        entry.tie = rng.u32();
+        entry.state = State::Waiting;
+        let at = entry.at;
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
     /// Never dials `address` again, and refuses it when it comes.
     pub(super) fn ban(&mut self, address: SocketAddr) {
-        self.forget(address);
+        if let Some(place) = self.find(address) {
+            self.entries.remove(place);
+            self.look_ahead();
+        }
         if self.entries.len() < self.max || self.drop_worst(Source::User) {
-            self.entries
-                .insert(address, Entry { source: Source::Incoming, state: State::Banned, failures: 0 });
+            let (source, state, at) = (Source::Incoming, State::Banned, Instant::NEVER);
+            self.insert(Entry { address, at, tie: 0, failures: 0, source, state, fruitful: false });
         }
     }
 
     pub(super) fn is_banned(&self, address: SocketAddr) -> bool {
-        self.entries.get(&address).is_some_and(|entry| entry.state == State::Banned)
+        self.find(address).is_some_and(|place| self.entries[place].state == State::Banned)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    fn look_ahead(&mut self) {
+        let waiting = self.entries.iter().filter(|entry| entry.state == State::Waiting);
+        self.next = waiting.map(|entry| entry.at).min();
     }
 }
 
@@ -214,6 +259,10 @@ mod tests {
         SocketAddr::from(([192, 0, 2, last], 6881))
     }
 
+    fn take(known: &mut Known, now: Instant) -> Option<SocketAddr> {
+        known.take_due(now, |_| 0)
+    }
+
     fn seconds(seconds: u64) -> Instant {
         Instant::from_micros(seconds * 1_000_000)
     }
@@ -226,8 +275,8 @@ mod tests {
         assert!(known.add(address(1), Source::Tracker, now, &mut rng));
         let mut waits = alloc::vec::Vec::new();
         for _ in 0..12 {
-            assert_eq!(known.take_due(now), Some(address(1)));
-            assert_eq!(known.take_due(now), None, "it is being dialled");
+            assert_eq!(take(&mut known, now), Some(address(1)));
+            assert_eq!(take(&mut known, now), None, "it is being dialled");
             known.ended(address(1), Outcome::Failed, now, &mut rng);
             let next = known.deadline().unwrap();
             waits.push(next.since(now).as_secs());
@@ -235,7 +284,7 @@ mod tests {
         }
         assert!(waits[0] >= 8 && waits[1] >= 16, "{waits:?}");
         assert!(waits.iter().all(|wait| *wait <= 15 * 60 * 5 / 4), "{waits:?}");
-        known.take_due(now).unwrap();
+        take(&mut known, now).unwrap();
         known.ended(address(1), Outcome::Fruitful, now, &mut rng);
         assert!(known.deadline().unwrap().since(now) < Duration::from_millis(200));
     }
@@ -250,13 +299,13 @@ mod tests {
         known.add(address(3), Source::Tracker, now, &mut rng);
         assert!(!known.add(address(4), Source::Tracker, now, &mut rng), "nobody is worse than it");
         for _ in 0..3 {
-            let dialled = known.take_due(now).unwrap();
+            let dialled = take(&mut known, now).unwrap();
             if dialled == address(2) {
                 known.ended(dialled, Outcome::Failed, now, &mut rng);
             }
         }
         assert!(known.add(address(4), Source::Tracker, now, &mut rng));
-        assert!(!known.entries.contains_key(&address(2)));
+        assert!(known.find(address(2)).is_none());
         assert_eq!(known.len(), 3);
     }
 
@@ -268,7 +317,7 @@ mod tests {
         known.ban(address(1));
         assert!(known.is_banned(address(1)));
         assert!(!known.add(address(1), Source::User, seconds(2), &mut rng));
-        assert_eq!(known.take_due(seconds(9_999)), None);
+        assert_eq!(take(&mut known, seconds(9_999)), None);
     }
 
     #[test]
@@ -278,5 +327,56 @@ mod tests {
         for text in ["0.0.0.0:1", "1.2.3.4:0", "224.0.0.1:5", "[ff02::1]:5"] {
             assert!(!known.add(text.parse().unwrap(), Source::User, seconds(0), &mut rng), "{text}");
         }
+    }
+
+    #[test]
+    fn the_users_come_first_then_the_generous_then_the_steady_and_of_equals_the_canonical_one() {
+        let mut rng = Rng::new(Seed([0; 32]));
+        let mut known = Known::new(10);
+        for last in 1..=6 {
+            let source = if last == 6 { Source::User } else { Source::Tracker };
+            known.add(address(last), source, seconds(1), &mut rng);
+        }
+        for _ in 0..6 {
+            let dialled = take(&mut known, seconds(1)).unwrap();
+            let outcome = match dialled {
+                first if first == address(1) => Outcome::Failed,
+                second if second == address(2) => Outcome::Fruitful,
+                _ => continue,
+            };
+            known.ended(dialled, outcome, seconds(1), &mut rng);
+        }
+        for last in 3..=6 {
+            known.ended(address(last), Outcome::Useless, seconds(1), &mut rng);
+            let source = if last == 6 { Source::User } else { Source::Tracker };
+            known.add(address(last), source, seconds(1), &mut rng);
+        }
+        let priority = |of: SocketAddr| if of == address(4) { 9 } else { u32::from(of == address(1)) };
+        let order = core::iter::from_fn(|| known.take_due(seconds(60), priority));
+        let order: alloc::vec::Vec<_> = order.collect();
+        assert_eq!(
+            (order[0], order[1], order[2], order[5]),
+            (address(6), address(2), address(4), address(1))
+        );
+    }
+
+    #[test]
+    fn a_torrent_never_knows_more_than_it_may_and_says_when_the_next_is_due() {
+        let mut rng = Rng::new(Seed([1; 32]));
+        let mut known = Known::new(2_000);
+        for n in 0..3_000_u32 {
+            let [_, _, high, low] = n.to_be_bytes();
+            let address = SocketAddr::from(([90, 1, high, low], 6881));
+            known.add(address, Source::Tracker, seconds(u64::from(n)), &mut rng);
+            if n % 3 == 0 {
+                let taken = take(&mut known, seconds(u64::from(n))).unwrap();
+                known.ended(taken, Outcome::Failed, seconds(u64::from(n)), &mut rng);
+            }
+            assert!(known.len() <= 2_000);
+            let waiting = known.entries.iter().filter(|entry| entry.state == State::Waiting);
+            assert_eq!(known.deadline(), waiting.map(|entry| entry.at).min());
+            assert!(known.entries.is_sorted_by_key(|entry| entry.address));
+        }
+        assert_eq!(known.len(), 2_000);
     }
 }

@@ -4,6 +4,7 @@
 //! deadlines. It asks for everything through [`Action`]s and learns of everything through calls.
 
 mod announce;
+mod canonical;
 mod checking;
 mod download;
 mod error;
@@ -29,6 +30,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 use slotmap::SlotMap;
 
+pub use canonical::{Outside, priority};
 pub use error::TorrentError;
 pub use event::Event;
 pub use known::Source;
@@ -141,6 +143,8 @@ pub struct Turn<'a> {
     pub budget: &'a mut Budget,
     /// The upload limit of all torrents together.
     pub upload: &'a mut Bucket,
+    /// What we look like from outside.
+    pub outside: &'a mut Outside,
 }
 
 /// What a torrent wants done.

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use super::known::{Outcome, Source};
-use super::{Action, Counted, Event, Slot, Torrent, Turn};
+use super::{Action, Counted, Event, Outside, Slot, Torrent, Turn};
 use crate::cx::Cx;
 use crate::id::{ConnId, PeerKey};
 use crate::peer::{self, CloseReason, Peer, StreamEnd};
@@ -28,8 +28,12 @@ impl Torrent {
     }
 
     /// Takes the address to dial next, if one is due.
-    pub fn take_dial(&mut self, now: Instant) -> Option<SocketAddr> {
-        if self.next_dial()? <= now { self.known.take_due(now) } else { None }
+    pub fn take_dial(&mut self, now: Instant, outside: &Outside) -> Option<SocketAddr> {
+        if self.next_dial()? > now {
+            return None;
+        }
+        let port = self.settings.listen_port.unwrap_or(0);
+        self.known.take_due(now, |address| outside.priority(port, address))
     }
 
     /// A connection to `to` was asked for.
@@ -337,6 +341,9 @@ impl Torrent {
     /// dialled when this connection is gone.
     fn extended(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         let Some(slot) = self.peers.get_mut(key) else { return };
+        if let Some(ip) = slot.peer.extension().and_then(|theirs| theirs.your_ip) {
+            turn.outside.seen_as(ip);
+        }
         if slot.listens.is_none()
             && let Some(port) = slot.peer.extension().and_then(|theirs| theirs.port)
         {

@@ -27,7 +27,9 @@ impl Torrent {
         if !self.is_full() {
             return true;
         }
-        let idle = self.idle(turn.now).min_by_key(|(_, slot)| worth(slot));
+        let port = self.settings.listen_port.unwrap_or(0);
+        let of_equals = |slot: &Slot| (turn.outside.priority(port, slot.address), slot.since);
+        let idle = self.idle(turn.now).min_by_key(|(_, slot)| (worth(slot), of_equals(slot)));
         let Some((key, _)) = idle else { return false };
         self.close(key, CloseReason::NoRoom, turn);
         !self.is_full()
@@ -39,9 +41,9 @@ impl Torrent {
             return;
         }
         let idle = self.idle(turn.now).filter(|(_, slot)| !is_promising(slot));
-        let mut idle: Vec<_> = idle.map(|(key, slot)| (worth(slot), key)).collect();
+        let mut idle: Vec<_> = idle.map(|(key, slot)| (worth(slot), slot.since, key)).collect();
         idle.sort_unstable();
-        for (_, key) in idle.into_iter().take(TURNOVER) {
+        for (.., key) in idle.into_iter().take(TURNOVER) {
             self.close(key, CloseReason::NoRoom, turn);
         }
     }
@@ -60,9 +62,9 @@ impl Torrent {
     }
 }
 
-/// Who gives way first: the smallest.
-const fn worth(slot: &Slot) -> (bool, bool, Instant) {
-    (is_promising(slot), !slot.incoming, slot.since)
+/// Who gives way first: the smallest; of equals the one of the lowest canonical priority (BEP 40).
+const fn worth(slot: &Slot) -> (bool, bool) {
+    (is_promising(slot), !slot.incoming)
 }
 
 const fn grace(slot: &Slot) -> Duration {
