@@ -56,7 +56,7 @@ fn who_waits_for_an_upload_limit_is_not_forgotten_when_blocks_leave_by_themselve
     world = world.leecher("bob").with(|spec| spec.link = Link::fast());
     world.run_until(|w| w.complete("bob"), MINUTES);
     let took = world.elapsed();
-    assert!(took < Duration::from_secs(5), "4 s would do, it took {took:?}");
+    assert!(took < Duration::from_secs(6), "4 s would do, it took {took:?}");
 }
 
 #[test]

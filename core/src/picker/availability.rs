@@ -66,7 +66,10 @@ impl Picker {
     /// How many peers have `piece`.
     #[must_use]
     pub fn availability(&self, piece: PieceIndex) -> u32 {
-        self.counts.get(piece.0 as usize).map_or(0, |count| count + self.seeds)
+        if piece.0 >= self.pieces() {
+            return 0;
+        }
+        self.counts.get(piece.0 as usize).copied().unwrap_or(0) + self.seeds
     }
 
     /// Whether a peer has a piece that is wanted and not there. For a bitfield, 64 pieces a step until the first
