@@ -72,11 +72,18 @@ impl Libtorrent {
     }
 
     fn wait_for(&self, event: &str, place: &Place) -> Result<()> {
+        self.tell_until(event, place).map(drop)
+    }
+
+    /// Everything it tells until it tells this.
+    pub(crate) fn tell_until(&self, event: &str, place: &Place) -> Result<Vec<Value>> {
+        let mut told = Vec::new();
         while let Some(line) = self.process.line(place)? {
             let said: Value = serde_json::from_str(&line)?;
             if said["event"] == event {
-                return Ok(());
+                return Ok(told);
             }
+            told.push(said);
         }
         Err(self.process.failure(&format!("libtorrent ended before it was {event}")))
     }

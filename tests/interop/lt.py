@@ -2,9 +2,10 @@
 
     lt.py version
     lt.py create PATH OUT PIECE_LENGTH v1|hybrid [TRACKER...]
-    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT] [--files FIRST-LAST]
+    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT] [--files FIRST-LAST] [--watch yes]
 
-With --files it wants no others.
+With --files it wants no others. With --watch it tells what peers say, as "heard", and five times a second how
+much it has, as "progress".
 
 `run` prints one JSON object a line: {"event": "listening"}, "finished" (everything is there and on disk),
 "alert". It ends when its standard input does.
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 import libtorrent as lt
 
@@ -59,9 +61,10 @@ def create(path, out, piece_length, flavour, trackers):
         file.write(lt.bencode(torrent.generate()))
 
 
-def run(torrent, folder, listen, connect, files):
+def run(torrent, folder, listen, connect, files, watching):
     ip = listen.rsplit(":", 1)[0].strip("[]")
-    session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": ip})
+    mask = SETTINGS["alert_mask"] | (lt.alert.category_t.peer_log_notification if watching else 0)
+    session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": ip, "alert_mask": mask})
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
     params.save_path = folder
@@ -75,8 +78,12 @@ def run(torrent, folder, listen, connect, files):
         ip, port = connect.rsplit(":", 1)
         handle.connect_peer((ip.strip("[]"), int(port)))
     finished = False
+    look = 0
     while True:
-        session.wait_for_alert(1000)
+        session.wait_for_alert(200 if watching else 1000)
+        if watching and time.monotonic() >= look:
+            look = time.monotonic() + 0.2
+            say("progress", at=time.monotonic(), done=handle.status().total_payload_download)
         for alert in session.pop_alerts():
             if isinstance(alert, lt.listen_succeeded_alert):
                 say("listening", on=str(alert.socket_type))
@@ -85,6 +92,10 @@ def run(torrent, folder, listen, connect, files):
                 finished = True
             elif isinstance(alert, lt.cache_flushed_alert) and finished:
                 say("finished")
+            elif isinstance(alert, lt.peer_log_alert):
+                # Of many thousand lines, those that repeat what a peer said and are no block.
+                if " <== " in alert.message() and " <== PIECE " not in alert.message():
+                    say("heard", what=alert.message().split(" <== ", 1)[1])
             else:
                 say("alert", what=alert.what(), message=alert.message())
 
@@ -103,7 +114,7 @@ def main(arguments):
     else:
         threading.Thread(target=until_stdin_ends, daemon=True).start()
         options = dict(zip(rest[3::2], rest[4::2]))
-        run(rest[0], rest[1], rest[2], options.get("--connect"), options.get("--files"))
+        run(rest[0], rest[1], rest[2], options.get("--connect"), options.get("--files"), "--watch" in options)
 
 
 main(sys.argv[1:])

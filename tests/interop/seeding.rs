@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let with_tracker = &[Program::Opentracker, Program::Transmission, Program::Libtorrent, Program::Aria2];
     let (opentracker, libtorrent) = (&with_tracker[..1], &with_tracker[2..3]);
     let transmission = &three[..1];
-    let all: [(&str, &[Program], bool, Recipe, Run); 12] = [
+    let all: [(&str, &[Program], bool, Recipe, Run); 13] = [
         (
             "seed a whole swarm, ours among it, then others serve on",
             with_tracker,
@@ -55,6 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("seed transmission that we dial by ipv6", transmission, false, recipes::SMALL_PIECES, we_dial_v6),
         ("seed libtorrent that dials by ipv6", libtorrent, false, recipes::FILES, libtorrent_dials_v6),
         ("seed beside a partial seed", libtorrent, false, recipes::FILES, partial_seed),
+        ("seed within a limit", libtorrent, false, recipes::FORTY_MIB, within_limit),
         ("seed, and be gone from opentracker", opentracker, false, recipes::ONE_BYTE, leave_tracker),
     ];
     let cases = all.into_iter().flat_map(|(name, needs, own_network, recipe, run)| {
@@ -224,6 +225,10 @@ fn partial_seed(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
         &place,
     )?;
     partial.wait_complete(&place).map_err(|error| error.and(partial.story()).and(seeder.tell()))?;
+    if let Seeder::Session(ours) = &seeder {
+        place
+            .wait_until("waiting for it to be shown out", || Ok((ours.status()?.peers == 0).then_some(())))?;
+    }
     let folder = place.folder("ours, leeching")?;
     let told = Told { peers: vec![partial.address()], ..Told::default() };
     let mut leecher = Ours::start(driver, &torrent, &told, &folder)?;
@@ -237,6 +242,42 @@ fn partial_seed(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let leecher = leecher.until_complete(&place).map_err(|error| error.and(seeder.tell()))?;
     torrent.compare(&folder)?;
     leecher.stop()?;
+    seeder.stop(&place)
+}
+
+/// libtorrent notes what we offer it, and how fast it gets what it wants.
+fn within_limit(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let told = Told { max_upload: Some(SLOWLY), ..Told::default() };
+    let mut seeder = seed(driver, bench, &torrent, &told, &place)?;
+    let (theirs, address) = (place.folder("theirs")?, seeder.address()?.to_string());
+    let options = ["--connect", &address, "--watch", "yes"];
+    let leecher =
+        Libtorrent::start(bench.others.python()?, own_address()?, &torrent, &theirs, &options, &place)?;
+    let told = leecher.tell_until("finished", &place).map_err(|error| error.and(seeder.tell()))?;
+    torrent.compare(&theirs)?;
+    let heard: Vec<&str> = told.iter().filter_map(|told| told["what"].as_str()).collect();
+    let heard = |words: &[&str]| heard.iter().any(|said| words.iter().all(|word| said.contains(word)));
+    let offers: [&[&str]; 4] =
+        [&["HAVE_ALL"], &["ALLOWED_FAST"], &["EXTENDED_HANDSHAKE", "'reqq': 500"], &["'upload_only': 1"]];
+    if let Some(missing) = offers.iter().find(|words| !heard(words)) {
+        return Err(Failure::new(format!("libtorrent heard no {missing:?}")).and(leecher.story()));
+    }
+    let progress: Vec<(f64, f64)> =
+        told.iter().filter_map(|told| Some((told["at"].as_f64()?, told["done"].as_f64()?))).collect();
+    // The first second's worth may come at once.
+    let begin = progress.iter().find(|(_, done)| *done > 0.0).map_or(0.0, |(at, _)| at + 2.0);
+    let window: Vec<_> = progress.iter().filter(|(at, _)| *at >= begin).collect();
+    let (Some((since, before)), Some((until, after))) = (window.first(), window.last()) else {
+        return Err(Failure::new("it was all there within two seconds"));
+    };
+    let ratio = (after - before) / (until - since) / SLOWLY as f64;
+    // libtorrent counts when it reads: when it gets to run, what waited in its socket comes on top. And neither
+    // side may get to run as often as it would like.
+    if !(0.5..1.2).contains(&ratio) {
+        return Err(Failure::new(format!("{ratio:.2} times the rate we were allowed")));
+    }
     seeder.stop(&place)
 }
 

@@ -7,7 +7,7 @@ use crate::chain::Chain;
 use crate::cx::Cx;
 use crate::id::{Block, PieceIndex};
 use crate::wire::Message;
-use crate::wire::extended::ExtendedHandshake;
+use crate::wire::extended::{ExtendedHandshake, UPLOAD_ONLY_ID};
 
 use super::{Action, Answer, CloseReason, HINTS_MAX, Peer, UNASKED_BYTES};
 
@@ -90,7 +90,13 @@ impl Peer {
                 Ok(())
             }
             Message::Extended { id: 0, payload } => self.on_extended(&payload, cx),
-            // We offer no extension messages yet, so none of these has a meaning.
+            Message::Extended { id: UPLOAD_ONLY_ID, payload } => {
+                if let (Some(theirs), Some(flag)) = (&mut self.theirs, payload.first()) {
+                    theirs.upload_only = *flag != 0;
+                }
+                Ok(())
+            }
+            // We offer no others, so none of these has a meaning.
             Message::Extended { .. } => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::*;
 use crate::id::PeerId;
 use crate::rng::{Rng, Seed};
+use crate::wire::extended::UPLOAD_ONLY_ID;
 use crate::wire::{Handshake, Reserved};
 
 const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8 };
@@ -291,4 +292,19 @@ fn an_idle_connection_is_kept_alive() {
     let said = scene.said();
     assert!(!said.is_empty() && said.iter().all(|message| *message == Message::KeepAlive), "{said:?}");
     assert!(scene.now >= Instant::ZERO + 10 * KEEP_ALIVE, "and no more often than needed: {:?}", scene.now);
+}
+
+#[test]
+fn one_that_wants_no_more_says_so_at_any_time() {
+    let mut scene = Scene::open(Reserved::NONE.with_extended(), &Bitfield::full(8));
+    let told = |flag: u8| Message::Extended { id: UPLOAD_ONLY_ID, payload: vec![flag].into() };
+    // Before its handshake the message has no meaning.
+    scene.hears(&told(1)).unwrap();
+    assert!(scene.peer.extension().is_none());
+    let handshake = ExtendedHandshake::default().encode();
+    scene.hears(&Message::Extended { id: 0, payload: handshake.into() }).unwrap();
+    for (flag, upload_only) in [(1, true), (0, false)] {
+        scene.hears(&told(flag)).unwrap();
+        assert_eq!(scene.peer.extension().map(|theirs| theirs.upload_only), Some(upload_only));
+    }
 }

@@ -13,7 +13,7 @@ use crate::id::{ConnId, PeerKey};
 use crate::peer::{self, CloseReason, Peer, StreamEnd};
 use crate::picker::Picker;
 use crate::time::Instant;
-use crate::wire::extended::ExtendedHandshake;
+use crate::wire::extended::{ExtendedHandshake, ExtensionIds};
 use crate::wire::{Handshake, WireError};
 
 /// Gone peers whose addresses are remembered while pieces they sent parts of are unfinished.
@@ -239,6 +239,7 @@ impl Torrent {
         slot.peer_id = Some(handshake.peer_id);
         turn.out.push(Action::Event(Event::PeerConnected { torrent: self.id, peer: slot.address }));
         let extension = ExtendedHandshake {
+            ids: ExtensionIds::OURS,
             upload_only: self.picker.is_complete(),
             client: Some(self.settings.client_name.clone()),
             port: self.settings.listen_port,

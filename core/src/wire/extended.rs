@@ -53,10 +53,22 @@ pub struct ExtensionIds {
 /// The extended message id of the handshake itself.
 pub const HANDSHAKE_ID: u8 = 0;
 
+/// The extended message id under which we receive changes of `upload_only`.
+pub const UPLOAD_ONLY_ID: u8 = 3;
+
 /// Longer names are cut: they are for people to read.
 pub const CLIENT_CHARS_MAX: usize = 64;
 
 impl ExtensionIds {
+    /// Those we listen to.
+    pub const OURS: Self = Self {
+        ut_metadata: None,
+        ut_pex: None,
+        lt_donthave: None,
+        ut_holepunch: None,
+        upload_only: Some(UPLOAD_ONLY_ID),
+    };
+
     /// Applies a later handshake's ids: what it does not name stays as it was.
     pub fn update(&mut self, later: &Self) {
         self.ut_metadata = later.ut_metadata.or(self.ut_metadata);
