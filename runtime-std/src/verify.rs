@@ -95,8 +95,10 @@ fn lengths_are_right(sweep: &Sweep) -> Result<bool, DiskError> {
 fn says_something(error: DiskError) -> Result<(), DiskError> {
     match error.kind {
         DiskErrorKind::Missing | DiskErrorKind::InTheWay => Ok(()),
-        DiskErrorKind::NoSpace | DiskErrorKind::Denied | DiskErrorKind::TooManyOpen | DiskErrorKind::Io => {
-            Err(error)
-        }
+        DiskErrorKind::NoSpace
+        | DiskErrorKind::Denied
+        | DiskErrorKind::InUse
+        | DiskErrorKind::TooManyOpen
+        | DiskErrorKind::Io => Err(error),
     }
 }

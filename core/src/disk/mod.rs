@@ -34,8 +34,12 @@ pub enum DiskAction {
     /// Make the files named ready to be written: create them with their folders where they are missing, cut
     /// those that are longer than the layout says, and reserve their space if asked to.
     ///
-    /// Files that are not named here are created by the first `Write` that touches them.
+    /// Files that are not named here are created by the first `Write` that touches them. Comes when what is there
+    /// has been checked, and again, without files, when the last piece has come.
     Prepare {
+        /// Whether blocks will be written. Then no other torrent and no other process is to use any of the
+        /// torrent's files; else others may read them, too, but not write.
+        writes: bool,
         /// Indices into the layout's files.
         files: Vec<u32>,
         /// Sparse files, or space reserved at once.
@@ -135,10 +139,12 @@ pub enum DiskErrorKind {
     /// The system would not let us.
     #[error("permission denied")]
     Denied,
-    /// A symbolic link, a folder or a device stands where a file should be, or another torrent's file: never
-    /// written through.
+    /// A symbolic link, a folder or a device stands where a file should be: never written through.
     #[error("something else is in the way")]
     InTheWay,
+    /// Another torrent, or another process, uses the file: two cannot write to it.
+    #[error("in use")]
+    InUse,
     /// The file is shorter than what was to be read, or is gone.
     #[error("data missing")]
     Missing,

@@ -114,12 +114,17 @@ impl Torrent {
             turn.out.push(Action::Save(Bytes::from_static(BEGUN)));
         }
         let files = self.to_prepare(&check.existing);
-        if files.is_empty() {
-            self.prepared(turn);
-        } else {
-            let allocation = self.allocation;
-            self.disk(Task::Prepare, DiskAction::Prepare { files, allocation }, turn);
-        }
+        self.prepare(files, turn);
+    }
+
+    fn prepare(&mut self, files: Vec<u32>, turn: &mut Turn<'_>) {
+        let (writes, allocation) = (!self.picker.is_complete(), self.allocation);
+        self.disk(Task::Prepare, DiskAction::Prepare { writes, files, allocation }, turn);
+    }
+
+    /// From now on others may read the files, too.
+    pub(super) fn write_no_more(&mut self, turn: &mut Turn<'_>) {
+        self.prepare(Vec::new(), turn);
     }
 
     /// All is there and nothing needs to be made ready, or there is nothing to do here.
@@ -127,7 +132,7 @@ impl Torrent {
         turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces: found }));
         let pieces = self.layout.pieces();
         if found == pieces {
-            self.prepared(turn);
+            self.prepare(Vec::new(), turn);
         } else {
             self.fail(TorrentError::Incomplete { missing: pieces - found, pieces }, turn);
         }
@@ -177,6 +182,9 @@ impl Torrent {
 
     /// The files are ready: the torrent begins.
     pub(super) fn prepared(&mut self, turn: &mut Turn<'_>) {
+        if !matches!(self.stage, Stage::Preparing) {
+            return; // it is under way, and has written its last block
+        }
         self.stage = Stage::Active;
         if self.picker.is_complete() {
             self.finish(turn);

@@ -30,6 +30,7 @@ impl Torrent {
         }
         self.have(piece, turn);
         if self.picker.is_complete() {
+            self.write_no_more(turn);
             self.finish(turn);
         }
     }

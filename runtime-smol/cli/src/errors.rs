@@ -81,6 +81,7 @@ pub(crate) fn disk_advice(error: &DiskError, folder: &Path) -> String {
         DiskErrorKind::NoSpace => format!("free some space for {folder}, then run the same command again"),
         DiskErrorKind::Denied => format!("check who may read and write in {folder}"),
         DiskErrorKind::InTheWay => String::from("move it away, or choose another folder"),
+        DiskErrorKind::InUse => String::from("wait until that is over, or choose another folder"),
         DiskErrorKind::Missing => String::from("leave the files alone while they are in use, then try again"),
         DiskErrorKind::TooManyOpen => String::from("raise the limit (`ulimit -n`), or do less at once"),
         DiskErrorKind::Io => format!("check the disk that holds {folder}"),

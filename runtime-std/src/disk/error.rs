@@ -19,6 +19,11 @@ pub(super) fn in_the_way(file: u32, path: &Path, what: &str) -> DiskError {
     }
 }
 
+/// Somebody else uses what is at `path`.
+pub(super) fn in_use(file: Option<u32>, path: &Path, by: &str) -> DiskError {
+    DiskError { kind: DiskErrorKind::InUse, file, message: format!("{}: {by}", path.display()) }
+}
+
 /// The file at `path` ends before what was to be read.
 pub(super) fn too_short(file: u32, path: &Path) -> DiskError {
     DiskError {

@@ -19,6 +19,11 @@ pub(super) enum Access {
         /// Marked executable if it is created.
         executable: bool,
     },
+    /// The same, and it must not be there yet.
+    Create {
+        /// Marked executable.
+        executable: bool,
+    },
 }
 
 /// A download folder. Opened once; everything is named relative to it from then on, so it may be renamed, and
@@ -53,6 +58,16 @@ impl Folder {
         }
     }
 
+    /// The full path of `name` in it, for people.
+    pub(super) fn show_name(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What is called `name` here, a file or a folder, if it can be read.
+    pub(super) fn look_at(&self, name: &str) -> Option<OwnedFd> {
+        open_beneath(self.dir(false).ok()?, Path::new(name), flags(Access::Read), Mode::empty()).ok()
+    }
+
     /// Makes the names of what was created beneath `parent` durable.
     pub(super) fn sync_names(&self, parent: &Path) -> Result<(), Errno> {
         let dir = self.dir(false)?;
@@ -85,14 +100,16 @@ fn flags(access: Access) -> OFlags {
     match access {
         Access::Read => always | OFlags::RDONLY,
         Access::Write { .. } => always | OFlags::RDWR | OFlags::CREATE,
+        Access::Create { .. } => always | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
     }
 }
 
 const fn mode(access: Access) -> Mode {
     match access {
         Access::Read => Mode::empty(),
-        Access::Write { executable: false } => Mode::from_raw_mode(0o666),
-        Access::Write { executable: true } => Mode::from_raw_mode(0o777),
+        Access::Write { executable } | Access::Create { executable } => {
+            Mode::from_raw_mode(if executable { 0o777 } else { 0o666 })
+        }
     }
 }
 

@@ -8,20 +8,23 @@ use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::error;
-use super::files::{OpenError, TorrentFiles};
+use super::files::{OpenError, TorrentFiles, len_of};
 use super::folder::Access;
 
 /// What the disk has of each file. Creates and changes nothing.
 pub(super) fn existing(files: &TorrentFiles) -> Result<Vec<Existing>, DiskError> {
+    files.see_whether_free()?;
     (0..files.layout.files().len() as u32).map(|file| existing_file(files, file)).collect()
 }
 
 fn existing_file(files: &TorrentFiles, file: u32) -> Result<Existing, DiskError> {
     let Some(path) = files.path(file) else { return Ok(Existing::Absent) };
-    let (fd, len) = match files.open(file, path, Access::Read) {
+    let (fd, stat) = match files.open(file, path, Access::Read) {
         Err(OpenError::System(Errno::NOENT)) => return Ok(Existing::Absent),
         opened => opened.map_err(|error| error.of(files, file))?,
     };
+    let len = len_of(&stat);
+    files.saw(file, &stat);
     // Space that is reserved but was never written counts as a hole.
     let has_data = len > 0
         && match rustix::fs::seek(&fd, SeekFrom::Data(0)) {
@@ -40,9 +43,9 @@ fn prepare_file(files: &TorrentFiles, file: u32, allocation: Allocation) -> Resu
     let Some(path) = files.path(file) else { return Ok(()) };
     let want = files.layout.files()[file as usize].len;
     let opened = files.open(file, path, files.to_write(file));
-    let (fd, len) = opened.map_err(|error| error.of(files, file))?;
+    let (fd, stat) = opened.map_err(|error| error.of(files, file))?;
     files.mark_written(file);
-    if len > want {
+    if len_of(&stat) > want {
         rustix::fs::ftruncate(&fd, want).map_err(|errno| files.failed(errno, file))?;
     }
     if allocation == Allocation::Full && want > 0 {

@@ -44,6 +44,7 @@ mod files;
 mod folder;
 mod handles;
 mod hash;
+mod locked;
 mod look;
 mod read;
 pub(crate) mod sweep;
@@ -247,6 +248,9 @@ impl Files {
 
     fn open(&self, torrent: TorrentId, layout: &Arc<Layout>) {
         if let Some(known) = write_lock(&self.torrents).get_mut(&torrent) {
+            // It begins anew.
+            self.handles.forget(torrent);
+            self.claims.release(torrent);
             let (folder, claims) = (Arc::clone(&known.folder), Arc::clone(&self.claims));
             known.files = Some(Arc::new(TorrentFiles::new(torrent, folder, Arc::clone(layout), claims)));
         }
@@ -284,6 +288,7 @@ enum Task {
 
 struct Gathering {
     torrent: TorrentId,
+    opens: bool,
     closes: bool,
     missing: AtomicUsize,
     job: Mutex<Option<Job>>,
@@ -337,6 +342,7 @@ impl Router<'_> {
 fn to_all(job: Job, staging: &mut [Vec<Task>]) {
     let gathering = Arc::new(Gathering {
         torrent: job.torrent,
+        opens: matches!(job.action, DiskAction::Open { .. }),
         closes: matches!(job.action, DiskAction::Close),
         missing: AtomicUsize::new(staging.len()),
         job: Mutex::new(Some(job)),

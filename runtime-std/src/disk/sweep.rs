@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use pieceful_core::disk::{DiskError, Layout, PieceHasher};
 use pieceful_core::id::{Digest, PieceIndex, TorrentId};
 
-use super::files::{OpenError, TorrentFiles};
+use super::files::{OpenError, TorrentFiles, len_of};
 use super::folder::{Access, Folder};
 use super::handles::{Hand, Handles};
 use super::hash;
@@ -56,7 +56,7 @@ impl Sweep {
             return Ok(self.layout().files().get(file as usize).map_or(0, |file| file.len));
         };
         let opened = self.files.open(file, path, Access::Read);
-        opened.map(|(_, len)| len).map_err(|error: OpenError| error.of(&self.files, file))
+        opened.map(|(_, stat)| len_of(&stat)).map_err(|error: OpenError| error.of(&self.files, file))
     }
 
     /// Hashes every piece, and tells `progress` after about each MiB and at the end; each of the two can end it

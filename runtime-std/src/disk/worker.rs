@@ -295,6 +295,9 @@ impl<'a> Worker<'a> {
             self.files = None;
             self.hand.release();
         }
+        if gathering.opens {
+            self.files = None; // they are looked at anew
+        }
         let Some(job) = gathering.arrive() else { return };
         let op = job.op;
         let result = catch_unwind(AssertUnwindSafe(|| self.execute_whole(job)));
@@ -305,8 +308,10 @@ impl<'a> Worker<'a> {
         let files = self.shared.files.of(job.torrent);
         match job.action {
             DiskAction::Open { .. } => Ok(DiskDone::Opened(look::existing(&*files?)?)),
-            DiskAction::Prepare { files: which, allocation } => {
-                look::prepare(&*files?, &which, allocation)?;
+            DiskAction::Prepare { writes, files: which, allocation } => {
+                let files = files?;
+                files.settle(writes)?;
+                look::prepare(&files, &which, allocation)?;
                 Ok(DiskDone::Prepared)
             }
             DiskAction::Sync => {

@@ -120,8 +120,8 @@ fn preparing_creates_cuts_and_reserves_only_what_it_names() {
         fs::write(folder.join("other"), b"0123456789").unwrap();
     });
     rig.open().unwrap();
-    let sparse = DiskAction::Prepare { files: vec![0, 1, 2], allocation: Allocation::Sparse };
-    let full = DiskAction::Prepare { files: vec![3], allocation: Allocation::Full };
+    let sparse = DiskAction::Prepare { writes: true, files: vec![0, 1, 2], allocation: Allocation::Sparse };
+    let full = DiskAction::Prepare { writes: true, files: vec![3], allocation: Allocation::Full };
     assert_eq!(rig.act_all([sparse, full]), [Ok(DiskDone::Prepared), Ok(DiskDone::Prepared)]);
     assert_eq!(rig.on_disk("new/empty"), b"");
     assert_eq!(rig.on_disk("long"), b"01234", "cut, not emptied");

@@ -60,7 +60,11 @@ fn a_full_disk_fails_what_did_not_fit_and_recovers_when_space_returns() {
         assert_eq!((error.kind, error.file), (DiskErrorKind::NoSpace, Some(0)));
     }
     assert_ne!(answers[33], hashed(&data[PIECE..2 * PIECE]), "the hash is of what the file holds");
-    let full = DiskAction::Prepare { files: vec![0], allocation: pieceful_core::disk::Allocation::Full };
+    let full = DiskAction::Prepare {
+        writes: true,
+        files: vec![0],
+        allocation: pieceful_core::disk::Allocation::Full,
+    };
     assert_eq!(rig.act(full).unwrap_err().kind, DiskErrorKind::NoSpace);
 
     fs::remove_file(place.path().join("ballast")).unwrap();

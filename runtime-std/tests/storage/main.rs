@@ -5,6 +5,7 @@
 mod create;
 mod disk;
 mod failing;
+mod in_use;
 mod order;
 mod safety;
 mod verify;
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 
 /// A pool with one open torrent in a temporary folder.
 struct Rig {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     pool: DiskPool,
     woken: Arc<(Mutex<bool>, Condvar)>,
     ops: SlotMap<DiskOp, ()>,
@@ -40,8 +41,13 @@ impl Rig {
 
     /// `before` may put things into the folder before the torrent is opened.
     fn with_files(workers: usize, layout: Layout, before: impl FnOnce(&Path)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         before(folder.path());
+        Self::beside(workers, layout, folder)
+    }
+
+    /// A pool of its own, as another process would have, on a folder that others may use as well.
+    fn beside(workers: usize, layout: Layout, folder: Arc<TempDir>) -> Self {
         let woken = Arc::new((Mutex::new(false), Condvar::new()));
         let wake = Arc::clone(&woken);
         let pool = DiskPool::start(workers, move || {
