@@ -134,6 +134,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
         listeners: each.flatten().collect(),
         udp: Udp::start(Datagrams::bind(&listening), clock, &sender, &crew),
         streams: Vec::new(),
+        to_flush: Vec::new(),
         lingering: VecDeque::new(),
         pending: Vec::new(),
         jobs: Vec::new(),
@@ -188,6 +189,8 @@ struct Host {
     udp: Udp,
     /// By the slot of their id. One that is here is one whose end the engine has yet to be told.
     streams: Vec<Option<Stream>>,
+    /// Those with something new in their queues.
+    to_flush: Vec<ConnId>,
     /// Connections told to close after sending, and when their time is up; soonest first.
     lingering: VecDeque<(Instant, ConnId)>,
     /// What carrying out a wish has to tell at once.
@@ -211,7 +214,20 @@ impl Host {
         };
         debug_assert!(engine.breaches().is_none(), "the driver broke the contract: {:?}", engine.breaches());
         self.wiring.disk.submit(&mut self.jobs);
+        self.flush();
         wake.map(|wake| wake.at)
+    }
+
+    /// Sends what this turn has queued, all of it for one connection together.
+    fn flush(&mut self) {
+        let mut conns = std::mem::take(&mut self.to_flush);
+        for conn in conns.drain(..) {
+            let bytes = self.stream(conn).map_or(0, |stream| stream.flush(&self.wiring));
+            if bytes > 0 {
+                self.pending.push(Input::Sent { conn, bytes });
+            }
+        }
+        self.to_flush = conns;
     }
 
     fn perform(&mut self, output: Output) {
@@ -221,8 +237,8 @@ impl Host {
                 self.keep(stream, conn);
             }
             Output::Send { conn, segment } => {
-                if let Some(stream) = self.stream(conn) {
-                    stream.send(segment);
+                if self.stream(conn).is_some_and(|stream| stream.queue(segment)) {
+                    self.to_flush.push(conn);
                 }
             }
             Output::Reading { conn, on } => {

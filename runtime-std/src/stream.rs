@@ -1,4 +1,8 @@
 //! One TCP connection on two threads: one reads ahead of the engine as far as it is let, one writes behind it.
+//!
+//! Most connections of a client are idle at any time, and hundreds of them should cost next to nothing. So a reader
+//! has no buffer in hand while it waits, and there is a writer only while there are blocks to send: requests and
+//! other small messages leave from the engine's own thread, which spares the way through another one as well.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -12,6 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use pieceful_core::engine::{Input, Segment, StreamEnd};
 use pieceful_core::id::ConnId;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
@@ -26,12 +31,19 @@ use crate::engine_loop::Message;
 /// To connect. The engine gives up on a greeting at the same age.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// What a reader has in hand while it waits for bytes: enough for a block, little enough for hundreds of idle
-/// peers. One that gets as much at once has a large buffer for the next read.
+/// What a reader takes at first, enough for a block. One that gets as much at once takes a large buffer for the
+/// next read.
 const SMALL_LEN: usize = 16 * 1024;
 
-/// Readers with a large buffer in hand.
+/// Large buffers being read into.
 const LARGE_MAX: usize = 24;
+
+/// A writer that had nothing to do for this long ends. Starting another takes some 30 us, so one that is busy,
+/// however little, stays.
+const WRITER_IDLE: Duration = Duration::from_secs(5);
+
+/// What the engine's thread sends by itself, as far as the socket takes it at once. Less than a block.
+const DIRECT_MAX: u32 = 8 * 1024;
 
 /// What a reader may have read and the engine not taken yet, in messages. One is in the making while the engine
 /// deals with the other; more would only be memory that no limit of the engine's counts.
@@ -75,6 +87,8 @@ struct State {
     /// The reader waits for its turn to go on.
     paused: bool,
     queue: VecDeque<Segment>,
+    /// Somebody sees to the queue.
+    writer: bool,
 }
 
 impl State {
@@ -100,7 +114,7 @@ impl Stream {
             let end = match link.dial(to) {
                 Ok(socket) => {
                     let _ = wires.engine.send(Message::Input(Input::Connected { conn }));
-                    converse(&link, &socket, &wires)
+                    link.read_to_the_end(&socket, &wires)
                 }
                 Err(error) => end_of(&error),
             };
@@ -115,7 +129,7 @@ impl Stream {
         let shared = Shared::new(conn, Some(Arc::clone(&socket)));
         let (link, wires) = (Arc::clone(&shared), wiring.clone());
         wiring.crew.spawn_owing("pieceful-peer", Debt::new(&wiring.engine, failed(conn)), move |debt| {
-            let end = converse(&link, &socket, &wires);
+            let end = link.read_to_the_end(&socket, &wires);
             debt.settle(Input::Closed { conn, end });
         })?;
         Ok(Self(shared))
@@ -126,9 +140,55 @@ impl Stream {
         self.0.conn
     }
 
-    pub(crate) fn send(&self, segment: Segment) {
-        self.0.lock().queue.push_back(segment);
-        self.0.to_write.notify_one();
+    /// Queues `segment` for the next [`flush`](Self::flush). Says whether it is the first.
+    pub(crate) fn queue(&self, segment: Segment) -> bool {
+        let mut state = self.0.lock();
+        state.queue.push_back(segment);
+        state.queue.len() == 1
+    }
+
+    /// Sends what is queued: a little of it at once, and then says how many bytes, all else by the writer.
+    pub(crate) fn flush(&self, wiring: &Wiring) -> u32 {
+        let mut state = self.0.lock();
+        if state.queue.is_empty() {
+            return 0;
+        }
+        if state.writer {
+            drop(state);
+            self.0.to_write.notify_one();
+            return 0;
+        }
+        let socket = state.socket.clone();
+        let mut sent = 0;
+        if let Some(socket) = socket.as_ref().filter(|_| is_little(&state.queue)) {
+            match send_joined(&mut state.queue, socket, SendFlags::DONTWAIT) {
+                Ok(bytes) => sent = bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    drop(state);
+                    self.0.kill(); // the reader notices and has the last word
+                    return 0;
+                }
+            }
+            if state.queue.is_empty() {
+                if state.phase == Phase::Finishing {
+                    let _ = socket.shutdown(Shutdown::Write); // not connected any more: just as well
+                }
+                return sent;
+            }
+        }
+        state.writer = true;
+        drop(state);
+        let (link, wires) = (Arc::clone(&self.0), wiring.clone());
+        let started = wiring.crew.spawn("pieceful-send", move || {
+            if socket.is_none_or(|socket| write(&link, &socket, &wires).is_err()) {
+                link.kill(); // the reader notices and has the last word
+            }
+        });
+        if !started {
+            self.0.kill();
+        }
+        sent
     }
 
     pub(crate) fn reading(&self, on: bool) {
@@ -149,6 +209,10 @@ impl Stream {
         let mut state = self.0.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Finishing;
+            let nobody = !state.writer && state.queue.is_empty();
+            if let Some(socket) = state.socket.as_ref().filter(|_| nobody) {
+                let _ = socket.shutdown(Shutdown::Write); // not connected any more: just as well
+            }
         }
         drop(state);
         self.0.to_write.notify_one();
@@ -175,6 +239,7 @@ impl Shared {
             unheard: 0,
             paused: false,
             queue: VecDeque::new(),
+            writer: false,
         };
         Arc::new(Self { conn, state: Mutex::new(state), to_write: Condvar::new(), to_read: Condvar::new() })
     }
@@ -214,6 +279,12 @@ impl Shared {
         Ok(socket)
     }
 
+    fn read_to_the_end(&self, socket: &Socket, wiring: &Wiring) -> StreamEnd {
+        let end = read(self, socket, wiring);
+        self.kill();
+        end
+    }
+
     /// Ends both threads, wherever they wait: in a system call or here.
     fn kill(&self) {
         let mut state = self.lock();
@@ -228,24 +299,15 @@ impl Shared {
     }
 }
 
-/// Reads until the end, with a writer beside.
-fn converse(shared: &Arc<Shared>, socket: &Arc<Socket>, wiring: &Wiring) -> StreamEnd {
-    let (link, sender, wires) = (Arc::clone(shared), Arc::clone(socket), wiring.clone());
-    let writer = wiring.crew.spawn("pieceful-send", move || {
-        if write(&link, &sender, &wires).is_err() {
-            link.kill(); // the reader notices and has the last word
-        }
-    });
-    let end = if writer { read(shared, socket, wiring) } else { StreamEnd::Failed };
-    shared.kill();
-    end
-}
-
 fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
-    let mut small = vec![0; SMALL_LEN];
-    let mut large: Option<Large> = None;
+    let mut expects_much = false;
     loop {
         shared.wait_to_read();
+        if let Err(error) = wait_for_bytes(socket) {
+            return end_of(&error);
+        }
+        let mut large = if expects_much { Large::take(wiring) } else { None };
+        let mut small = if large.is_none() { vec![0; SMALL_LEN] } else { Vec::new() };
         let into = large.as_mut().map_or(&mut small[..], |large| &mut large.lease[..]);
         let (filled, end) = burst(socket, into);
         if filled == 0 {
@@ -260,19 +322,13 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
             }
             continue; // read all the same: closing with bytes unread would cut off what we sent last
         }
-        let data = match large.take() {
-            Some(lent) if filled > SMALL_LEN => {
-                let Large { lease, permit } = lent;
-                let (data, back) = lease.freeze(filled);
-                large = Some(Large { lease: back.unwrap_or_else(|| wiring.buffers.take()), permit });
-                data
-            }
-            Some(lent) => Bytes::copy_from_slice(&lent.lease[..filled]), // quiet again: give it back
+        expects_much = filled >= SMALL_LEN;
+        let data = match large {
+            Some(large) => large.lease.freeze(filled).0,
             None => {
-                if filled == SMALL_LEN {
-                    large = Large::take(wiring);
-                }
-                Bytes::copy_from_slice(&small[..filled])
+                small.truncate(filled);
+                small.shrink_to_fit(); // a few bytes do not hold on to room for many
+                Bytes::from(small)
             }
         };
         shared.lock().unheard += 1;
@@ -285,13 +341,22 @@ fn read(shared: &Shared, socket: &Socket, wiring: &Wiring) -> StreamEnd {
     }
 }
 
-/// Waits for bytes, then takes all there are. What comes while they are copied comes along: a buffer that is
+/// Waits for bytes, or for the end.
+fn wait_for_bytes(socket: &Socket) -> io::Result<()> {
+    loop {
+        match poll(&mut [PollFd::new(socket, PollFlags::IN)], None) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready.map(|_| ())?),
+        }
+    }
+}
+
+/// Takes all the bytes there are. What comes while they are copied comes along: a buffer that is
 /// handed on full wastes no memory, and the engine hears of a fast peer less often.
 fn burst(socket: &Socket, into: &mut [u8]) -> (usize, Option<StreamEnd>) {
     let mut filled = 0;
     while let Some(room) = into.get_mut(filled..).filter(|room| !room.is_empty()) {
-        let flags = if filled == 0 { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-        match recv(socket, room, flags) {
+        match recv(socket, room, RecvFlags::DONTWAIT) {
             Ok((0, _)) => return (filled, Some(StreamEnd::Finished)),
             Ok((read, _)) => filled += read,
             Err(Errno::INTR) => {}
@@ -302,16 +367,16 @@ fn burst(socket: &Socket, into: &mut [u8]) -> (usize, Option<StreamEnd>) {
     (filled, None)
 }
 
-/// A large buffer in a reader's hand.
+/// A large buffer being read into.
 struct Large {
     lease: Lease,
-    permit: Permit,
+    _permit: Permit,
 }
 
 impl Large {
     fn take(wiring: &Wiring) -> Option<Self> {
         let permit = Permit::take(&wiring.large)?;
-        Some(Self { lease: wiring.buffers.take(), permit })
+        Some(Self { lease: wiring.buffers.take(), _permit: permit })
     }
 }
 
@@ -336,8 +401,10 @@ fn write(shared: &Shared, socket: &Socket, wiring: &Wiring) -> io::Result<()> {
         {
             let state = shared.lock();
             let idle = |state: &mut State| state.queue.is_empty() && state.phase == Phase::Open;
-            let mut state = shared.to_write.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            let waited = shared.to_write.wait_timeout_while(state, WRITER_IDLE, idle);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if state.queue.is_empty() {
+                state.writer = false;
                 if state.phase == Phase::Finishing {
                     socket.shutdown(Shutdown::Write)?;
                 }
@@ -362,6 +429,11 @@ fn write_some(batch: &mut VecDeque<Segment>, socket: &Socket, disk: &DiskPool) -
         batch.pop_front();
         return Ok(block.len);
     }
+    send_joined(batch, socket, SendFlags::empty())
+}
+
+/// Sends the bytes up to the next block from a file, as many as fit into one system call.
+fn send_joined(batch: &mut VecDeque<Segment>, socket: &Socket, flags: SendFlags) -> io::Result<u32> {
     let mut slices = [IoSlice::new(&[]); JOINED_MAX];
     let mut joined = 0;
     for (slice, segment) in slices.iter_mut().zip(&*batch) {
@@ -373,13 +445,20 @@ fn write_some(batch: &mut VecDeque<Segment>, socket: &Socket, disk: &DiskPool) -
     let more = if batch.len() > joined { SendFlags::MORE } else { SendFlags::empty() };
     let nothing_else = &mut SendAncillaryBuffer::default();
     let sent = loop {
-        match sendmsg(socket.as_fd(), &slices[..joined], nothing_else, SendFlags::NOSIGNAL | more) {
+        match sendmsg(socket.as_fd(), &slices[..joined], nothing_else, SendFlags::NOSIGNAL | more | flags) {
             Err(Errno::INTR) => {}
             sent => break sent?,
         }
     };
     advance(batch, sent);
     Ok(sent as u32)
+}
+
+/// Whether it is not worth a thread: a few small messages.
+fn is_little(queue: &VecDeque<Segment>) -> bool {
+    let bytes = |segment: &Segment| matches!(segment, Segment::Bytes(_)).then(|| segment.len());
+    let all = queue.iter().try_fold(0_u32, |sum, segment| Some(sum.saturating_add(bytes(segment)?)));
+    queue.len() <= JOINED_MAX && all.is_some_and(|all| all <= DIRECT_MAX)
 }
 
 /// Takes `sent` bytes off the front, and segments that are sent to the end.
@@ -473,15 +552,16 @@ mod tests {
         let (wiring, inbox) = wiring();
         let (stream, mut peer) = pair(&wiring, &inbox);
         for part in [&b"one "[..], b"two ", b"three"] {
-            stream.send(bytes(part));
+            stream.queue(bytes(part));
         }
+        let direct = stream.flush(&wiring);
         stream.finish();
         let mut all = String::new();
         peer.read_to_string(&mut all).unwrap();
         assert_eq!(all, "one two three");
         peer.write_all(b"not of interest any more").unwrap();
         drop(peer);
-        let mut sent = 0;
+        let mut sent = direct;
         let end = loop {
             match next(&inbox) {
                 Input::Sent { bytes, .. } => sent += bytes,
@@ -527,7 +607,8 @@ mod tests {
         let (wiring, inbox) = wiring();
         let (stream, peer) = pair(&wiring, &inbox);
         for _ in 0..1_000 {
-            stream.send(Segment::Bytes(Bytes::from(vec![0; 1 << 16]))); // more than goes out: the peer is deaf
+            stream.queue(Segment::Bytes(Bytes::from(vec![0; 1 << 16])));
+            stream.flush(&wiring); // more than goes out: the peer is deaf
         }
         drop(stream);
         assert_eq!(wiring.crew.wait(SOON), 0);
@@ -570,10 +651,11 @@ mod tests {
 
         let (stream, mut peer) = pair(&wiring, &inbox);
         let block = |piece, offset, len| Block { piece: PieceIndex(piece), offset, len };
-        stream.send(bytes(b"<"));
-        stream.send(Segment::Block { torrent, block: block(0, 1, 9) });
-        stream.send(bytes(b">"));
-        stream.send(Segment::Block { torrent, block: block(1, 0, 10) });
+        stream.queue(bytes(b"<"));
+        stream.queue(Segment::Block { torrent, block: block(0, 1, 9) });
+        stream.queue(bytes(b">"));
+        stream.queue(Segment::Block { torrent, block: block(1, 0, 10) });
+        stream.flush(&wiring);
         let mut all = Vec::new();
         let _ = peer.read_to_end(&mut all); // cut off
         assert_eq!(all, b"<bcd\0\0\0efg>");
