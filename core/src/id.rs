@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 
 /// A piece's hash: SHA-1 in BitTorrent v1 (BEP 3), SHA-256 in v2 (BEP 52).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Digest {
     /// 20 bytes of SHA-1.
     Sha1([u8; 20]),

@@ -8,6 +8,7 @@ use sha1::Digest as _;
 ///
 /// A driver takes it from the operating system; a test chooses it and gets the same run every time.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seed(pub [u8; 32]);
 
 impl core::fmt::Debug for Seed {

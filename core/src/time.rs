@@ -20,6 +20,7 @@ use core::time::Duration;
 /// assert_eq!(start.since(later), Duration::ZERO, "time does not run backwards");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(u64);
 
 impl Instant {

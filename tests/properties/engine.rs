@@ -4,9 +4,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use pieceful_core::engine::{Input, PieceOrder};
+use pieceful_core::engine::{Call, Input, PieceOrder};
 use pieceful_tests::odd::{Answer, Sharer};
-use pieceful_tests::{Call, Data, Segmentation, Tape, World};
+use pieceful_tests::{Data, Segmentation, Tape, World};
 use proptest::prelude::*;
 
 /// What Bob was told while he downloaded from Alice and from somebody who is wrong now and then.

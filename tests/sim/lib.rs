@@ -37,7 +37,7 @@ pub use data::Data;
 pub use disk::DiskProfile;
 pub use link::Link;
 pub use node::{Has, Spec};
-pub use tape::{Call, Effects, Tape};
+pub use tape::{Effects, Tape};
 pub use tcp::Segmentation;
 pub use tracker::{Announce, Manner, Tracker};
 pub use udp::UdpProfile;

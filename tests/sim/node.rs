@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::disk::Allocation;
-use pieceful_core::engine::{Config, Engine, Event, PieceOrder, RateLimits, SaveKey, SeedingLimits};
+use pieceful_core::engine::{Call, Config, Engine, Event, PieceOrder, RateLimits, SaveKey, SeedingLimits};
 use pieceful_core::id::{ConnId, TorrentId};
 use pieceful_core::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::checker::Checker;
 use crate::disk::{Disk, DiskProfile};
 use crate::link::Link;
 use crate::script::{MakeScript, Script};
-use crate::tape::{Call, Tape};
+use crate::tape::Tape;
 use crate::tcp::EndId;
 
 /// What a node is to be; changed with [`World::with`](crate::World::with) before it starts.

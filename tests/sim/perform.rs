@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::{Event, FetchError, Input, Output, ResolveError, Segment};
+use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment};
 
 use crate::World;
 use crate::queue::Step;
-use crate::tape::Call;
 use crate::tcp::Holder;
 use crate::words::Said;
 

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::{CloseHow, Input, StreamEnd};
+use pieceful_core::engine::{Call, CloseHow, Input, StreamEnd};
 
 use crate::World;
 use crate::node::Kind;
 use crate::queue::Step;
 use crate::script::{Act, Script, Talk};
-use crate::tape::Call;
 use crate::tcp::{EndId, Holder, Net};
 
 /// How long a system tries to connect to where nothing answers.

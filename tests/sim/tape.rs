@@ -1,28 +1,14 @@
 //! Everything that was told to one engine, to be told again to another.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use pieceful_core::chain::Chain;
 use pieceful_core::disk::DiskAction;
-use pieceful_core::engine::{AddTorrent, Config, Engine, Input, Output, Segment};
+use pieceful_core::engine::{Call, Config, Engine, Output, Segment};
 use pieceful_core::id::ConnId;
 use pieceful_core::rng::Seed;
 use pieceful_core::time::Instant;
 use sha1::{Digest as _, Sha1};
-
-/// One call of an engine that is not a look at it.
-#[derive(Clone, Debug)]
-pub enum Call {
-    /// `add_torrent`
-    Add(Box<AddTorrent>),
-    /// `accept`
-    Accept(SocketAddr),
-    /// `handle`
-    Handle(Input),
-    /// `handle_timeout`
-    Timeout,
-}
 
 /// The life of one engine.
 #[derive(Clone, Debug)]
@@ -50,7 +36,7 @@ impl Tape {
         let mut engine = self.engine();
         let mut said = Vec::new();
         for (number, (now, call)) in self.calls.iter().enumerate() {
-            Self::tell(&mut engine, *now, call.clone());
+            engine.call(*now, call.clone());
             if number % calls_between == 0 {
                 drain(&mut engine, |output| said.push(summary(output)));
             }
@@ -67,22 +53,11 @@ impl Tape {
         let mut effects = Effects::default();
         for (now, call) in &self.calls {
             for call in change(call.clone()) {
-                Self::tell(&mut engine, *now, call);
+                engine.call(*now, call);
                 drain(&mut engine, |output| effects.note(output));
             }
         }
         effects
-    }
-
-    fn tell(engine: &mut Engine, now: Instant, call: Call) {
-        match call {
-            Call::Add(spec) => drop(engine.add_torrent(now, *spec)),
-            Call::Accept(from) => {
-                engine.accept(now, from);
-            }
-            Call::Handle(input) => engine.handle(now, input),
-            Call::Timeout => engine.handle_timeout(now),
-        }
     }
 }
 

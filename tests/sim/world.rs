@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Config, Engine};
+use pieceful_core::engine::{AddTorrent, Call, Config, Engine};
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
@@ -15,7 +15,7 @@ use crate::link::LinkState;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
 use crate::queue::{Queue, Step};
 use crate::script::MakeScript;
-use crate::tape::{Call, Tape};
+use crate::tape::Tape;
 use crate::tcp::{Segmentation, Tcp};
 use crate::trace::Trace;
 use crate::tracker::Tracker;

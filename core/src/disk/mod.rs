@@ -75,6 +75,7 @@ pub enum DiskAction {
 
 /// How much of a file's space is taken before its bytes arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Allocation {
     /// Space is taken as blocks arrive; what is missing reads as zeros.
     #[default]
@@ -85,6 +86,7 @@ pub enum Allocation {
 
 /// What came of a [`DiskAction`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DiskDone {
     /// What is there already, one entry a file of the layout.
     Opened(Vec<Existing>),
@@ -106,6 +108,7 @@ pub enum DiskDone {
 
 /// A file of the layout as the disk has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Existing {
     /// Nothing there, or a padding file, which is never stored.
     Absent,
@@ -121,6 +124,7 @@ pub enum Existing {
 /// Why a disk action failed. `file` is an index into the layout's files, where one file is to blame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DiskError {
     /// What to do about it.
     pub kind: DiskErrorKind,
@@ -132,6 +136,7 @@ pub struct DiskError {
 
 /// The kinds of storage failure that call for different answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DiskErrorKind {
     /// The disk is full, or a quota is used up: space may come back.
     #[error("no space left")]

@@ -7,6 +7,7 @@ use super::limits::Limits;
 
 /// Settings of an engine, fixed when it is made.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// Wall-clock time when the engine is made, since 1970. Time itself is always taken from the driver's
     /// monotonic clock.

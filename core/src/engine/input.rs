@@ -14,6 +14,7 @@ use crate::id::{ConnId, DiskOp, FetchId, ResolveId};
 /// None of them can fail: a peer's misbehaviour becomes an event and closes that peer, an id that is no longer
 /// live is ignored.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// The connection asked for by [`Output::Connect`](super::Output::Connect) is established.
     Connected {
@@ -76,6 +77,7 @@ pub use crate::peer::StreamEnd;
 
 /// The answer to an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Response {
     /// The status code of the last hop.
     pub status: u16,
@@ -87,6 +89,7 @@ pub struct Response {
 
 /// Why an HTTP request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FetchError {
     /// The name did not resolve, the connection failed, TLS failed.
     #[error("could not connect: {0}")]
@@ -116,6 +119,7 @@ pub enum FetchError {
 
 /// Why a name has no addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ResolveError {
     /// There is no such name, or it has no addresses.
     #[error("no such host")]

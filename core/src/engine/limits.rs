@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// Bounds an owner may choose; the defaults fit a desktop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// Torrents of one engine.
     pub torrents_max: u32,

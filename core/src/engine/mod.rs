@@ -1,5 +1,6 @@
 //! The whole client as one state machine: [`Engine`].
 
+mod call;
 mod commands;
 mod common;
 pub mod config;
@@ -24,6 +25,7 @@ use slotmap::SlotMap;
 pub use crate::torrent::{
     Event, PeerStatus, SeedingLimits, TorrentError, TorrentState, TorrentStatus, Traffic,
 };
+pub use call::{Call, Returned};
 pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits};
 pub use contract::Breaches;
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};

@@ -143,6 +143,21 @@ impl Info {
     }
 }
 
+/// As its bytes: everything else follows from them.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Info {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.raw.serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Info {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(Bytes::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
 /// The values of the keys that count, found in one pass.
 #[derive(Default)]
 struct Keys<'a> {

@@ -40,6 +40,7 @@ pub use magnet::{MAGNET_LEN_MAX, MAGNET_LIST_MAX, Magnet, MagnetError};
 
 /// A .torrent file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Metainfo {
     /// What is hashed: names, lengths, piece hashes.
     pub info: Info,

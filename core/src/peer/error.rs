@@ -6,6 +6,7 @@ use crate::wire::WireError;
 
 /// How a connection ended, as the system told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum StreamEnd {
     /// The other side closed in good order, or we did as told.
     #[error("closed")]

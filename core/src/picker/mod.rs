@@ -55,6 +55,7 @@ use partial::{Partials, Stage};
 
 /// Which piece comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PieceOrder {
     /// Rarest first: what few peers have is spread first (BEP 3).
     #[default]

@@ -7,6 +7,7 @@ use crate::time::Instant;
 
 /// How long a complete torrent goes on serving; without limits, until it is told to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SeedingLimits {
     /// Until this many thousandths of its size have been sent: 1,000 gives as much as a download takes.
     pub ratio_permille: Option<u32>,

@@ -15,6 +15,7 @@ use super::seeding::SeedingLimits;
 
 /// Highest rates in payload bytes per second; `None` is without limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RateLimits {
     /// Towards us.
     pub download: Option<u64>,
@@ -24,6 +25,7 @@ pub struct RateLimits {
 
 /// A torrent to take part in.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AddTorrent {
     /// What it is.
     pub metainfo: Arc<Metainfo>,
