@@ -13,9 +13,9 @@ use crate::link::LinkState;
 use crate::queue::{Queue, Step};
 use crate::words::{Listener, Said};
 
-/// Bytes that the system takes of a connection before the receiver has read them: its send buffer, what is
-/// under way, and the other's receive buffer.
-pub(crate) const BUFFER: u32 = 256 << 10;
+/// Bytes that the system takes of a connection before the receiver has read them, unless a test says otherwise: its
+/// send buffer, what is under way, and the other's receive buffer.
+const BUFFER: u32 = 256 << 10;
 /// Room in the buffer that is used at once.
 const ROOM_MIN: u32 = 8 << 10;
 /// Bytes that travel together.
@@ -115,10 +115,17 @@ pub(crate) struct Net<'a> {
 }
 
 /// Every connection there ever was.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tcp {
     conns: Vec<[End; 2]>,
     pub(crate) segmentation: Segmentation,
+    pub(crate) buffer: u32,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self { conns: Vec::new(), segmentation: Segmentation::default(), buffer: BUFFER }
+    }
 }
 
 impl Tcp {
@@ -182,12 +189,12 @@ impl Tcp {
     /// Lets the system take what fits into the buffer.
     fn pump(&mut self, id: EndId, net: &mut Net<'_>) {
         let delay = self.delay(id, net);
-        let now = net.queue.now;
+        let (now, buffer) = (net.queue.now, self.buffer);
         let end = &mut self.conns[id.conn][id.side];
         // A few bytes of room are not worth a packet (RFC 813), or ever smaller ones would follow.
-        while end.pending_len.min(ROOM_MIN.into()) <= u64::from(BUFFER - end.in_flight) && end.pending_len > 0
+        while end.pending_len.min(ROOM_MIN.into()) <= u64::from(buffer - end.in_flight) && end.pending_len > 0
         {
-            let most = (BUFFER - end.in_flight).min(net.rng.below(CHUNK) + 1);
+            let most = (buffer - end.in_flight).min(net.rng.below(CHUNK) + 1);
             let (parts, taken) = take(&mut end.pending, most);
             end.pending_len -= u64::from(taken);
             end.in_flight += taken;

@@ -12,11 +12,16 @@ use sha1::{Digest as _, Sha1};
 pub(crate) struct Transcript {
     hash: Sha1,
     outputs: u64,
+    /// Only counted, not hashed.
+    pub(crate) off: bool,
 }
 
 impl Transcript {
     pub(crate) fn write(&mut self, now: Instant, node: usize, output: &Output) {
         self.outputs += 1;
+        if self.off {
+            return;
+        }
         self.hash.update(now.as_micros().to_be_bytes());
         self.hash.update((node as u64).to_be_bytes());
         match output {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Call, Config, Engine};
+use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus};
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
@@ -93,6 +93,14 @@ impl World {
     #[must_use]
     pub fn segmentation(mut self, how: Segmentation) -> Self {
         self.tcp.segmentation = how;
+        self
+    }
+
+    /// Bytes of a connection that systems hold between them, from its sender's engine to its receiver's; before
+    /// the nodes. Systems give slow connections less than the usual 256 KiB.
+    #[must_use]
+    pub fn buffer(mut self, bytes: u32) -> Self {
+        self.tcp.buffer = bytes;
         self
     }
 
@@ -318,6 +326,14 @@ impl World {
         }
     }
 
+    /// What the engine of a node tells about the peers of its first torrent.
+    #[must_use]
+    pub fn peers(&self, name: &str) -> Vec<PeerStatus> {
+        let node = self.engine_node(name);
+        let engine = node.engine.as_ref().expect("a node that runs");
+        node.torrents.first().map(|(id, _)| engine.peers(*id).collect()).unwrap_or_default()
+    }
+
     /// Calls the engine of a node about its first torrent, then does what comes of it.
     pub fn command(&mut self, name: &str, command: impl FnOnce(&mut Engine, Instant, TorrentId)) {
         let torrent = self.engine_node(name).torrents.first().expect("a node with a torrent").0;
@@ -395,6 +411,13 @@ impl World {
     pub fn keep_trace(mut self, lines: usize) -> Self {
         self.trace.keep = lines;
         self
+    }
+
+    /// Keeps neither trace nor transcript, which are most of what a long run costs.
+    #[must_use]
+    pub fn unwatched(mut self) -> Self {
+        self.transcript.off = true;
+        self.keep_trace(0)
     }
 
     pub(crate) fn index(&self, name: &str) -> usize {
