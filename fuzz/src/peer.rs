@@ -138,7 +138,7 @@ fn drive(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
                 peer.tick(&mut Cx { now, ..cx })
             }
             Step::Sent(bytes) => {
-                peer.sent(u32::from(bytes));
+                peer.sent(u32::from(bytes), now);
                 Ok(())
             }
         };

@@ -19,7 +19,8 @@ pub struct Candidate {
     pub snubbed: bool,
     /// It may download from us now.
     pub unchoked: bool,
-    /// Payload bytes per second from it.
+    /// Payload bytes per second from it: of the last two rounds (see [`Recent`](super::Recent)), because over a
+    /// shorter time a good partner may happen to have sent nothing.
     pub down_rate: u64,
     /// Payload bytes per second to it.
     pub up_rate: u64,
@@ -29,7 +30,28 @@ pub struct Candidate {
     pub last_unchoked: Instant,
     /// When it connected.
     pub connected_at: Instant,
+    /// Rounds in which it took from us, having given next to nothing back so far.
+    pub unreturned: u32,
+    /// It has something we want, and chokes us.
+    pub refuses: bool,
 }
+
+impl Candidate {
+    /// Whether it is paid for a slot with what it sends us.
+    #[must_use]
+    pub const fn is_earner(&self) -> bool {
+        self.interested && !self.snubbed && self.down_rate > 0
+    }
+
+    /// Whether it had its chances and only ever takes.
+    const fn is_taker(&self) -> bool {
+        self.unreturned >= TAKER_ROUNDS
+    }
+}
+
+/// So many rounds of taking make a taker. Whoever can give anything by then has had the time to, and whoever cannot
+/// yet is a taker no more as soon as it does.
+pub const TAKER_ROUNDS: u32 = 2;
 
 /// What an upload slot is given for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +72,15 @@ pub const TURN_TIME: Duration = Duration::from_secs(60);
 
 /// The peers to be unchoked, the most deserving first: interested ones only, at most `slots`.
 ///
-/// Of equals the one that has waited longer comes first, then the one with the lower key.
+/// Of those that send us nothing, the ones that took for long and never gave come last. Of equals the one that has
+/// waited longer comes first, then the one with the lower key.
 #[must_use]
 pub fn rank(now: Instant, candidates: &[Candidate], slots: u32, mode: Mode) -> Vec<PeerKey> {
     let mut waiting: Vec<&Candidate> = candidates.iter().filter(|peer| peer.interested).collect();
     match mode {
         Mode::Leeching => waiting.sort_unstable_by_key(|peer| {
             let sent = if peer.snubbed { 0 } else { peer.down_rate };
-            (peer.snubbed, Reverse(sent), peer.last_unchoked, peer.key)
+            (peer.snubbed, Reverse(sent), peer.is_taker(), peer.last_unchoked, peer.key)
         }),
         Mode::Seeding => waiting.sort_unstable_by_key(|peer| {
             (!is_in_turn(now, peer), peer.last_unchoked, Reverse(peer.up_rate), peer.key)
@@ -75,7 +98,9 @@ fn is_in_turn(now: Instant, peer: &Candidate) -> bool {
 
 /// A peer to be unchoked whatever it sent, so that newcomers get something to give and better partners than
 /// those we have are found: a random one of `candidates` that are interested, not in `taken`, and not snubbed.
-/// One that connected within [`NEWCOMER_TIME`] counts [`NEWCOMER_WEIGHT`] times.
+/// One that connected within [`NEWCOMER_TIME`] counts [`NEWCOMER_WEIGHT`] times, and one that only ever takes
+/// counts a fraction: were all equal, those who never give would live on optimistic slots alone, an eighth of
+/// everybody's upload.
 #[must_use]
 pub fn optimistic(
     now: Instant,
@@ -83,8 +108,10 @@ pub fn optimistic(
     taken: &[PeerKey],
     rng: &mut Rng,
 ) -> Option<PeerKey> {
-    let weight = |peer: &Candidate| {
-        if now.since(peer.connected_at) < NEWCOMER_TIME { NEWCOMER_WEIGHT } else { 1 }
+    let weight = |peer: &Candidate| match peer {
+        peer if peer.is_taker() => 1,
+        peer if now.since(peer.connected_at) < NEWCOMER_TIME => NEWCOMER_WEIGHT * TAKER_FRACTION,
+        _ => TAKER_FRACTION,
     };
     let open =
         || candidates.iter().filter(|peer| peer.interested && !peer.snubbed && !taken.contains(&peer.key));
@@ -103,3 +130,6 @@ pub const NEWCOMER_TIME: Duration = Duration::from_secs(60);
 
 /// How many times as likely a newcomer is to be chosen: it has nothing to give yet, so no other way in.
 pub const NEWCOMER_WEIGHT: u32 = 3;
+
+/// How many times as likely any other peer is to be chosen as one that only ever takes.
+pub const TAKER_FRACTION: u32 = 16;

@@ -32,6 +32,8 @@ impl Scene {
                 sent_since_unchoke: 0,
                 last_unchoked: Instant::ZERO,
                 connected_at: Instant::ZERO,
+                unreturned: 0,
+                refuses: false,
             })
             .collect();
         let now = Instant::from_micros(1_000_000_000);
@@ -72,11 +74,22 @@ fn a_decision_stands_for_ten_seconds_and_the_optimistic_one_for_thirty() {
     for round in 0..60 {
         scene.next(4, Mode::Leeching);
         assert_eq!(scene.now, start + round * ROUND);
-        lucky.push(scene.choker.optimistic());
+        lucky.push(scene.choker.optimistic().next());
     }
     assert!(lucky.chunks(3).all(|three| three.iter().all(|&peer| peer == three[0])));
     lucky.dedup();
     assert!(lucky.len() > 12, "chance goes round");
+}
+
+#[test]
+fn an_optimistic_turn_ends_early_with_one_that_takes_and_refuses() {
+    let mut scene = Scene::new(20);
+    scene.peers.iter_mut().for_each(|peer| (peer.down_rate, peer.refuses) = (0, true));
+    let first = scene.next(4, Mode::Leeching);
+    assert_eq!(scene.next(4, Mode::Leeching), first, "it has a round to think of us");
+    first.iter().for_each(|&peer| scene.peers[peer].unreturned = TAKER_ROUNDS);
+    let third = scene.next(4, Mode::Leeching);
+    assert!(third.iter().all(|peer| !first.contains(peer)), "{first:?} {third:?}");
 }
 
 #[test]
@@ -99,6 +112,22 @@ fn a_newcomer_is_three_times_as_likely_to_be_tried() {
     }
     let (newcomer, other) = (tried[&Some(scene.peers[0].key)], tried[&Some(scene.peers[5].key)]);
     assert!((2_700..3_300).contains(&newcomer) && (850..1_150).contains(&other), "{newcomer} and {other}");
+}
+
+#[test]
+fn one_that_only_ever_takes_is_hardly_ever_tried_and_gets_a_free_slot_last() {
+    let mut scene = Scene::new(5);
+    scene.peers[0].unreturned = TAKER_ROUNDS;
+    let (now, mut tried) = (scene.now, BTreeMap::new());
+    for _ in 0..65_000 {
+        let key = optimistic(now, &scene.peers, &[], &mut scene.rng);
+        *tried.entry(key).or_insert(0) += 1;
+    }
+    let (taker, other) = (tried[&Some(scene.peers[0].key)], tried[&Some(scene.peers[3].key)]);
+    assert!((850..1_150).contains(&taker) && (15_000..17_000).contains(&other), "{taker} and {other}");
+    scene.peers.iter_mut().for_each(|peer| peer.down_rate = 0);
+    let last = rank(now, &scene.peers, 5, Mode::Leeching);
+    assert_eq!(last[4], scene.peers[0].key);
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Asking {
                 // Twice what the rate calls for: the pipeline is long enough, the rate alone says how long.
                 let enough =
                     rate.rate(now).saturating_mul(2 * PIPELINE_TIME.as_secs()) / u64::from(BLOCK_LEN);
-                if enough > 0 && u64::from(*depth) > enough.max(u64::from(4 * DEPTH_FIRST)) {
+                if enough > 0 && u64::from(*depth) > enough.max(u64::from(DEPTH_FIRST)) {
                     self.start_depth = None;
                 }
             }

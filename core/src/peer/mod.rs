@@ -276,8 +276,8 @@ impl Peer {
     }
 
     /// The driver's system took `bytes` of what was handed over. Says whether so many were.
-    pub fn sent(&mut self, bytes: u32) -> bool {
-        self.outgoing.sent(bytes)
+    pub fn sent(&mut self, bytes: u32, now: Instant) -> bool {
+        self.outgoing.sent(bytes, now)
     }
 
     /// Hands over what the calls so far have gathered to be said. Owners call it once at the end of a turn, so
@@ -414,9 +414,10 @@ impl Peer {
 
     /// The next block to serve, if the connection has room for it.
     #[must_use]
-    pub fn next_to_serve(&self) -> Option<Block> {
-        let held = self.outgoing.unsent() + self.serving.reading_bytes();
-        (held < u64::from(self.limits.send_bytes_max)).then(|| self.serving.front()).flatten()
+    pub fn next_to_serve(&mut self) -> Option<Block> {
+        let block = self.serving.front()?;
+        let room = self.outgoing.has_room(self.serving.reading_bytes(), self.limits.send_bytes_max);
+        room.then_some(block)
     }
 
     /// Serves the next block as a file segment, without reading it.

@@ -1,11 +1,18 @@
-//! What leaves: control messages gathered into one segment per call, and how much the driver still holds.
+//! What leaves: control messages gathered into one segment per call, and how much the driver holds and may hold.
+//!
+//! What was handed over cannot be taken back: a choke, a cancel and a piece of news for the peer all wait behind
+//! it. So the driver is given about as much as the connection carries in half a second. With a fixed amount, a
+//! slow uplink shared by a hundred connections was found to carry minutes of blocks for peers that had been
+//! choked long ago, and hardly anything for those that had earned a slot.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Action, Segment};
 use crate::cx::Cx;
+use crate::id::BLOCK_LEN;
 use crate::time::Instant;
 
 /// Bytes on their way out.
@@ -15,6 +22,11 @@ pub(super) struct Outgoing {
     control: Vec<u8>,
     /// Handed over and not yet taken by the system.
     unsent: u64,
+    /// How much of it there may be before no further block is added.
+    window: u64,
+    /// What the system took since `window_since`.
+    taken: u64,
+    window_since: Instant,
     /// When bytes were last handed over: a keep-alive is due some time after.
     pub(super) last: Instant,
     /// Everything but payload.
@@ -49,23 +61,79 @@ impl Outgoing {
     }
 
     fn hand_over(&mut self, segment: Segment, cx: &mut Cx<'_, Action>) {
+        if self.unsent == 0 {
+            (self.taken, self.window_since) = (0, cx.now);
+        }
         self.unsent += u64::from(segment.len());
         self.last = cx.now;
         cx.out.push(Action::Send(segment));
     }
 
     /// The system took `bytes` of what the driver held; says whether it held that many.
-    pub(super) fn sent(&mut self, bytes: u32) -> bool {
+    pub(super) fn sent(&mut self, bytes: u32, now: Instant) -> bool {
         let held = self.unsent >= u64::from(bytes);
         self.unsent = self.unsent.saturating_sub(u64::from(bytes));
+        self.taken += u64::from(bytes);
+        if self.taken >= self.window() {
+            let took = now.since(self.window_since);
+            if took <= WINDOW_TIME / 2 {
+                self.window = self.window() * 2;
+            } else if took > WINDOW_TIME {
+                self.window = (self.window() / 2).max(WINDOW_MIN);
+            }
+            (self.taken, self.window_since) = (0, now);
+        }
         held
     }
 
-    /// Bytes the driver holds.
-    pub(super) const fn unsent(&self) -> u64 {
-        self.unsent
+    /// Whether a block should follow those that the driver holds and `coming` bytes of others, which are being
+    /// read; `most` is the limit for the fastest connection.
+    pub(super) fn has_room(&mut self, coming: u64, most: u32) -> bool {
+        self.window = self.window().min(u64::from(most));
+        self.unsent + coming < self.window
+    }
+
+    fn window(&self) -> u64 {
+        self.window.max(WINDOW_MIN)
     }
 }
 
+/// Time in which the system should have taken all that the driver holds.
+const WINDOW_TIME: Duration = Duration::from_millis(500);
+
+/// A block at a time, however slow the connection is.
+const WINDOW_MIN: u64 = BLOCK_LEN as u64;
+
 /// Capacity an idle connection keeps for gathering.
 const CONTROL_KEPT: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Rng, Seed};
+
+    /// Keeps a driver as full as it may be for a while, over a connection that carries `rate` bytes a second.
+    fn most_held(rate: u64) -> u64 {
+        let (mut outgoing, mut out) = (Outgoing::default(), Vec::new());
+        let (mut rng, mut held) = (Rng::new(Seed([1; 32])), 0);
+        for milli in 1..20_000_u64 {
+            let now = Instant::from_micros(milli * 1_000);
+            while outgoing.has_room(0, 256 << 10) {
+                let block = Segment::Bytes(Bytes::from(alloc::vec![0; 16 << 10]));
+                outgoing.payload(block, &mut Cx { now, rng: &mut rng, out: &mut out });
+            }
+            held = if milli > 15_000 { outgoing.unsent.max(held) } else { 0 };
+            let bytes = u32::try_from(outgoing.unsent.min(rate / 1_000)).unwrap();
+            assert!(outgoing.sent(bytes, now));
+        }
+        held
+    }
+
+    #[test]
+    fn a_driver_holds_about_half_a_second_of_what_a_connection_carries() {
+        assert!(most_held(4_000) <= 32 << 10, "{}", most_held(4_000));
+        let middling = most_held(200_000);
+        assert!((50_000..=150_000).contains(&middling), "{middling}");
+        assert!(most_held(50_000_000) >= 256 << 10);
+    }
+}

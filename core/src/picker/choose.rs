@@ -143,6 +143,13 @@ impl Picker {
             return Some(number);
         }
         let begun = self.best_begun(peer, has);
+        let others_have = |number| !self.is_the_seeds_alone(self.partials.get(number).piece);
+        if begun.is_none_or(|(_, number)| others_have(number))
+            && self.may_begin_what_only_a_seed_has(has)
+            && let Some(number) = self.choose_new(has, options, rng).and_then(|piece| self.begin(piece))
+        {
+            return Some(number);
+        }
         let last_fit = if options.fast_peer { Fit::Orphan } else { Fit::Shared };
         // As many pieces with open blocks as peers at work and half as many again are enough to begin with:
         // more would only take longer to complete.
@@ -154,6 +161,23 @@ impl Picker {
                 .and_then(|piece| self.begin(piece))
                 .or(begun.map(|(_, number)| number)),
         }
+    }
+
+    /// Whether the only seed has pieces that nobody else has and nobody has begun. Its upload is what the whole swarm
+    /// waits for then: spent on blocks of pieces that others can give as well, it left fifty leechers with a
+    /// quarter of what their links could carry between them.
+    fn may_begin_what_only_a_seed_has(&mut self, has: Has<'_>) -> bool {
+        if self.piece_order != PieceOrder::RarestFirst || self.seeds != 1 || !matches!(has, Has::All) {
+            return false;
+        }
+        if self.order.is_stale() {
+            self.order.sort(&self.counts);
+        }
+        self.order.has_uncounted()
+    }
+
+    fn is_the_seeds_alone(&self, piece: PieceIndex) -> bool {
+        self.counts[piece.0 as usize] == 0
     }
 
     /// The begun piece that suits the peer best; of equals the one nearest to completion, or in sequential order

@@ -189,6 +189,11 @@ impl Order {
         Found::Nothing
     }
 
+    /// Whether there are pieces that no peer but seeds has. Lanes have to be sorted.
+    pub(super) fn has_uncounted(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.ends.first().is_some_and(|&end| end > 0))
+    }
+
     /// A piece of the highest priority there is, whatever its availability, if a few tries find one.
     pub(super) fn random(&self, has: Has<'_>, rng: &mut Rng) -> Option<u32> {
         let lane = self.lanes.iter().find(|lane| !lane.pieces.is_empty())?;

@@ -38,7 +38,7 @@ pub use seeding::SeedingLimits;
 pub use spec::{AddTorrent, RateLimits};
 pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
 
-use crate::choke::Choker;
+use crate::choke::{Choker, Recent};
 use crate::disk::{Allocation, Budget, DiskAction, DiskDone, DiskError, Layout, LayoutError};
 use crate::id::{Block, ConnId, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
 use crate::metainfo::Metainfo;
@@ -80,6 +80,8 @@ pub struct Torrent {
     gone: VecDeque<(PeerKey, SocketAddr)>,
     judge: Judge,
     choker: Choker,
+    /// Bytes that choked newcomers may have, or had, without a slot.
+    granted: u64,
     trackers: Trackers,
     announcing: bool,
     /// Every tracker that was told we are here was told that we left, or given up on.
@@ -262,6 +264,7 @@ struct Slot {
     last_unchoked: Instant,
     /// Payload sent to it before it was last unchoked.
     sent_before: u64,
+    recent: Recent,
     /// Where it listens, as an address in `known` that is kept from being dialled meanwhile.
     listens: Option<SocketAddr>,
 }
@@ -318,6 +321,7 @@ impl Torrent {
             gone: VecDeque::new(),
             judge: Judge::default(),
             choker: Choker::new(turn.now),
+            granted: 0,
             trackers,
             announcing: false,
             told: true,

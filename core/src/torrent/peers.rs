@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::known::{Outcome, Source};
 use super::{Action, Counted, Event, Outside, Slot, Torrent, Turn};
+use crate::choke::Recent;
 use crate::cx::Cx;
 use crate::id::{ConnId, PeerKey};
 use crate::peer::{self, CloseReason, Peer, StreamEnd};
@@ -82,6 +83,7 @@ impl Torrent {
             since: now,
             last_unchoked: Instant::ZERO,
             sent_before: 0,
+            recent: Recent::new(now),
             listens: (!incoming).then_some(address),
         }))
     }
@@ -102,7 +104,7 @@ impl Torrent {
     /// The driver's system took some bytes. Says whether it had been given so many.
     pub fn sent(&mut self, key: PeerKey, bytes: u32, turn: &mut Turn<'_>) -> bool {
         let Some(slot) = self.peers.get_mut(key) else { return true };
-        let held = slot.peer.sent(bytes);
+        let held = slot.peer.sent(bytes, turn.now);
         if slot.peer.requests_waiting() > 0 {
             self.serve(key, turn);
             self.end_turn(key, turn);

@@ -63,6 +63,11 @@ impl Seeding {
         self.given += bytes;
     }
 
+    /// Payload handed over so far.
+    pub(super) const fn given(&self) -> u64 {
+        self.given
+    }
+
     /// Whether the ratio is reached once all that is on its way has left: nothing more is begun.
     pub(super) fn has_promised_enough(&self) -> bool {
         self.complete_since.is_some() && self.enough.is_some_and(|due| self.given + self.promised >= due)

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Task, Torrent, Turn};
+use super::{Slot, Task, Torrent, Turn};
 use crate::choke::{Candidate, Mode};
 use crate::cx::Cx;
 use crate::disk::DiskAction;
@@ -14,8 +14,16 @@ use crate::scope;
 use crate::time::Instant;
 use crate::wire;
 
-/// Pieces a choked newcomer may have: as many as common clients give.
+/// Pieces a choked newcomer may have at most: as many as common clients give.
 const ALLOWED_FAST: u32 = 10;
+/// Bytes of them: all peers allow the same pieces, so that what each of them gives makes a whole one. More, and the
+/// crowd of the choked takes a good part of a slow uplink from those who earned a slot, while one that never
+/// gives anything has all it needs.
+const GRANT: u64 = 64 << 10;
+/// Such grants may add up to so much beside one part in so many of what was given for a slot: whoever comes back
+/// again and again soon finds no more.
+const GRANTS_FREE: u64 = 1 << 20;
+const GRANTS_PART: u64 = 32;
 /// How soon peers that wait for the upload limit are looked at again.
 const SERVE_AGAIN: Duration = Duration::from_millis(50);
 
@@ -38,9 +46,15 @@ impl Torrent {
         if slot.peer.has().count() >= ALLOWED_FAST {
             return;
         }
+        if self.granted >= GRANTS_FREE + self.seeding.given() / GRANTS_PART {
+            return;
+        }
         let mut pieces = wire::allowed_fast(address, &self.hello.info_hash, self.hello.pieces, ALLOWED_FAST);
+        pieces.truncate(GRANT.div_ceil(u64::from(self.layout.piece_length())).max(1) as usize);
         pieces.retain(|piece| self.picker.have().get(*piece) && !slot.peer.has().get(*piece));
-        let bytes = pieces.iter().map(|piece| u64::from(self.layout.piece_len(*piece))).sum();
+        let bytes: u64 = pieces.iter().map(|piece| u64::from(self.layout.piece_len(*piece))).sum();
+        let bytes = bytes.min(GRANT);
+        self.granted += bytes;
         slot.peer.allow(&pieces, bytes);
     }
 
@@ -140,21 +154,17 @@ impl Torrent {
             return;
         }
         let now = turn.now;
+        if self.choker.is_round(now) {
+            for slot in self.peers.values_mut() {
+                let totals = slot.peer.totals();
+                slot.recent.round(now, totals.payload_down - totals.unasked, totals.payload_up);
+            }
+        }
         let candidates: alloc::vec::Vec<Candidate> = self
             .peers
             .iter()
             .filter(|(_, slot)| slot.peer.is_open())
-            .map(|(key, slot)| Candidate {
-                key,
-                interested: slot.peer.is_interested(),
-                snubbed: slot.peer.is_snubbed(),
-                unchoked: !slot.peer.is_choked(),
-                down_rate: slot.peer.down_rate(now),
-                up_rate: slot.peer.up_rate(now),
-                sent_since_unchoke: slot.peer.totals().payload_up - slot.sent_before,
-                last_unchoked: slot.last_unchoked,
-                connected_at: slot.since,
-            })
+            .map(|(key, slot)| candidate(key, slot, now))
             .collect();
         let mode = if self.picker.is_complete() { Mode::Seeding } else { Mode::Leeching };
         let mut unchoked = core::mem::take(&mut self.unchoked);
@@ -176,5 +186,22 @@ impl Torrent {
             slot.sent_before = slot.peer.totals().payload_up;
             slot.peer.unchoke();
         }
+    }
+}
+
+fn candidate(key: PeerKey, slot: &Slot, now: Instant) -> Candidate {
+    let totals = slot.peer.totals();
+    Candidate {
+        key,
+        interested: slot.peer.is_interested(),
+        snubbed: slot.peer.is_snubbed(),
+        unchoked: !slot.peer.is_choked(),
+        down_rate: slot.recent.rate(now, totals.payload_down - totals.unasked),
+        up_rate: slot.peer.up_rate(now),
+        sent_since_unchoke: totals.payload_up - slot.sent_before,
+        last_unchoked: slot.last_unchoked,
+        connected_at: slot.since,
+        unreturned: slot.recent.unreturned(),
+        refuses: slot.peer.is_interesting() && slot.peer.is_choking_us(),
     }
 }
