@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
@@ -10,7 +11,7 @@ use pieceful_core::disk::Allocation;
 
 use pieceful_core::tracker::TrackerUrl;
 
-use crate::units::{parse_piece_length, parse_rate, parse_ratio};
+use crate::units::{parse_piece_length, parse_rate, parse_ratio, parse_span};
 
 const ABOUT: &str = "Downloads and seeds torrents, makes them, and checks what they left on disk.";
 
@@ -74,13 +75,15 @@ is complete.
 
 RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024,
 or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB.
+TIME is a number with s, m, h or d: 90m, 12h, 2d.
 
 With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
    \"down_rate\":N,\"up_rate\":N,\"peers\":N}      after the check of what is there, then each second
   {\"event\":\"finished\",\"torrent\":HEX}          with --seed, progress goes on after it
-  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio is reached
+  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio or --seed-time is reached
+  {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}   a tracker's trouble, a banned peer, ...
   {\"event\":\"error\",\"message\":TEXT}
 Rates are payload bytes per second; HEX is the 40-digit info-hash.";
 
@@ -121,6 +124,9 @@ pub(crate) struct Get {
     /// Stop serving a torrent once so many times its size is sent, such as 1.5
     #[arg(long, value_name = "R", value_parser = parse_ratio, requires = "seed", help_heading = "Seeding")]
     pub(crate) ratio: Option<u32>,
+    /// Stop serving a torrent after so long, such as 90m, 12h or 2d
+    #[arg(long, value_name = "TIME", value_parser = parse_span, requires = "seed", help_heading = "Seeding")]
+    pub(crate) seed_time: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) telling: Telling,
@@ -138,16 +144,17 @@ first and nothing in it is ever changed: where pieces are missing that torrent f
 that are complete are served all the same; the exit status is 1 in the end.
 
 Ctrl-C or SIGTERM ends it (exit 0) after the trackers were told; a second one ends it at once. With
---ratio each torrent ends when it has sent R times its size, counted from the start of this run,
-and the command (exit 0) with the last one.
+--ratio each torrent ends when it has sent R times its size, with --seed-time after that time, both
+counted from the start of this run, and the command (exit 0) with the last one.
 
-RATE is in bytes per second, as in get: 500K, 1.5M, 2MiB/s, 10MB.
+RATE is in bytes per second, as in get: 500K, 1.5M, 2MiB/s, 10MB. TIME is 90m, 12h, 2d.
 
 With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}   once the data is checked and peers can come
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
    \"down_rate\":N,\"up_rate\":N,\"peers\":N}      right after that, then each second
-  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio is reached
+  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio or --seed-time is reached
+  {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}   a tracker's trouble, a banned peer, ...
   {\"event\":\"error\",\"message\":TEXT}
 Rates are payload bytes per second; HEX is the 40-digit info-hash.";
 
@@ -171,6 +178,9 @@ pub(crate) struct Seed {
     /// Stop serving a torrent once so many times its size is sent, such as 1.5
     #[arg(long, value_name = "R", value_parser = parse_ratio, help_heading = "Limits")]
     pub(crate) ratio: Option<u32>,
+    /// Stop serving a torrent after so long, such as 90m, 12h or 2d
+    #[arg(long, value_name = "TIME", value_parser = parse_span, help_heading = "Limits")]
+    pub(crate) seed_time: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) telling: Telling,
@@ -180,16 +190,16 @@ pub(crate) struct Seed {
 #[derive(Debug, Args)]
 pub(crate) struct Peers {
     /// A peer to call, beside those the trackers name (repeatable)
-    #[arg(long = "peer", value_name = "IP:PORT", help_heading = "Finding peers")]
+    #[arg(long = "peer", value_name = "IP:PORT", value_parser = peer, help_heading = "Finding peers")]
     pub(crate) peers: Vec<SocketAddr>,
     /// A tracker to ask before the torrent's own (repeatable)
     #[arg(long = "tracker", value_name = "URL", value_parser = tracker, help_heading = "Finding peers")]
     pub(crate) trackers: Vec<String>,
     /// Where to accept peers [default: any free port, on IPv4 and IPv6]
-    #[arg(long, value_name = "IP:PORT", help_heading = "Finding peers")]
+    #[arg(long, value_name = "IP:PORT", value_parser = listen, help_heading = "Finding peers")]
     pub(crate) listen: Option<SocketAddr>,
     /// Most peers to be connected to, per torrent
-    #[arg(long, value_name = "N", help_heading = "Finding peers")]
+    #[arg(long, value_name = "N", value_parser = max_peers, help_heading = "Finding peers")]
     pub(crate) max_peers: Option<NonZeroU32>,
 }
 
@@ -343,6 +353,24 @@ fn tracker(typed: &str) -> Result<String, String> {
         Ok(_) => Ok(String::from(typed)),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn peer(typed: &str) -> Result<SocketAddr, String> {
+    typed.parse().map_err(|_| {
+        String::from("not an IP address and a port, such as 192.168.1.7:6881 or [2001:db8::7]:6881")
+    })
+}
+
+fn listen(typed: &str) -> Result<SocketAddr, String> {
+    typed.parse().map_err(|_| {
+        String::from(
+            "not an IP address and a port, such as 0.0.0.0:6881 (every IPv4 address of this machine)",
+        )
+    })
+}
+
+fn max_peers(typed: &str) -> Result<NonZeroU32, String> {
+    typed.parse().map_err(|_| String::from("not a number of peers, 1 or more"))
 }
 
 fn web_seed(typed: &str) -> Result<String, String> {

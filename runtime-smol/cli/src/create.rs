@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use pieceful_core::metainfo::{Metainfo, NewTorrent};
 use pieceful_std::create::{CreateError, Created};
+use rustix::fs::Access;
 
 use crate::args::Create;
 use crate::errors::{Failure, Outcome, disk_advice, io_advice};
@@ -18,8 +19,22 @@ use crate::{output, units, workers};
 /// Hashes, writes, and says what came of it.
 pub(crate) fn run(args: &Create) -> Result<Outcome, Failure> {
     // Hashing may take an hour: what stands in the way shows before.
+    let folder = folder_of(&args.output);
+    if args.output.is_dir() {
+        return Err(Failure::new(format!("{} is a folder", args.output.display())).advice(format!(
+            "name the file to write with -o, such as {}",
+            args.output.join("x.torrent").display()
+        )));
+    }
+    if !folder.is_dir() {
+        return Err(Failure::new(format!("there is no folder {}", folder.display()))
+            .advice("make it first, or choose another place with -o"));
+    }
     if !args.overwrite && args.output.symlink_metadata().is_ok() {
         return Err(in_the_way(&args.output));
+    }
+    if let Err(errno) = rustix::fs::access(folder, Access::WRITE_OK) {
+        return Err(unwritable(&args.output, &errno.into()));
     }
     let created = make(&args.path, wishes(args), &|| true)?;
     write(&args.output, &created.torrent, args.overwrite)?;
@@ -80,14 +95,11 @@ fn why_not(error: &CreateError, path: &Path) -> Failure {
 
 /// Writes the whole file or nothing.
 fn write(path: &Path, torrent: &[u8], overwrite: bool) -> Result<(), Failure> {
-    let unwritable = |error: io::Error| {
-        Failure::new(format!("cannot write {}: {error}", path.display())).advice(io_advice(&error))
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unwritable = |error: io::Error| unwritable(path, &error);
     let mut file = tempfile::Builder::new()
         .prefix(".pieceful-")
         .permissions(Permissions::from_mode(0o666)) // what the user's mask leaves of it
-        .tempfile_in(folder)
+        .tempfile_in(folder_of(path))
         .map_err(unwritable)?;
     file.write_all(torrent).map_err(unwritable)?;
     let placed = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
@@ -96,6 +108,15 @@ fn write(path: &Path, torrent: &[u8], overwrite: bool) -> Result<(), Failure> {
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(in_the_way(path)),
         Err(error) => Err(unwritable(error.error)),
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write {}: {error}", path.display()))
+        .advice(format!("{}, or choose another place with -o", io_advice(error)))
 }
 
 fn in_the_way(path: &Path) -> Failure {

@@ -39,7 +39,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something went wrong. `what` begins in lower case and has no full stop.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), advice: None }
+        Self { what: without_numbers(what.into()), advice: None }
     }
 
     /// The same, with what to do about it.
@@ -58,6 +58,19 @@ impl fmt::Display for Failure {
             None => Ok(()),
         }
     }
+}
+
+/// The system's words without its numbers: ` (os error 2)` says nothing that the words before it do not.
+pub(crate) fn without_numbers(mut text: String) -> String {
+    const NUMBER: &str = " (os error ";
+    while let Some(start) = text.find(NUMBER) {
+        let digits = text[start + NUMBER.len()..].find(|c: char| !c.is_ascii_digit());
+        match digits.map(|digits| start + NUMBER.len() + digits) {
+            Some(end) if text[end..].starts_with(')') => text.replace_range(start..=end, ""),
+            _ => break,
+        }
+    }
+    text
 }
 
 /// What a system error calls for, where that is plain.
@@ -91,6 +104,13 @@ pub(crate) fn disk_advice(error: &DiskError, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_words_come_without_its_numbers() {
+        let failure = Failure::new("cannot read x: Not a directory (os error 20)").advice("name a folder");
+        assert_eq!(failure.to_string(), "cannot read x: Not a directory; name a folder");
+        assert_eq!(Failure::new("a (os error 1) b (os error x").to_string(), "a b (os error x");
+    }
 
     #[test]
     fn a_failure_is_one_line_that_ends_with_the_advice() {

@@ -1,6 +1,6 @@
 //! `pieceful get`: downloads torrents until everything is on disk and verified, and serves them on if asked to.
 
-use pieceful_core::engine::{AddTorrent, PieceOrder};
+use pieceful_core::engine::{AddTorrent, PieceOrder, SeedingLimits};
 
 use crate::args::Get;
 use crate::errors::{Failure, Outcome};
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Get) -> Result<Outcome, Failure> {
         telling: &args.telling,
         max_download: args.max_download,
         max_upload: args.max_upload,
-        ratio: args.ratio,
+        seeding: SeedingLimits { ratio_permille: args.ratio, time: args.seed_time },
         spec: &|usual| AddTorrent {
             order: if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() },
             allocation: args.allocation.into(),

@@ -1,6 +1,6 @@
 //! `pieceful seed`: serves torrents whose data is there, and changes none of it.
 
-use pieceful_core::engine::AddTorrent;
+use pieceful_core::engine::{AddTorrent, SeedingLimits};
 
 use crate::args::Seed;
 use crate::errors::{Failure, Outcome};
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Seed) -> Result<Outcome, Failure> {
         telling: &args.telling,
         max_download: None,
         max_upload: args.max_upload,
-        ratio: args.ratio,
+        seeding: SeedingLimits { ratio_permille: args.ratio, time: args.seed_time },
         spec: &|usual| AddTorrent { serve_only: true, ..usual },
     })
 }

@@ -60,6 +60,25 @@ pub(crate) fn parse_ratio(typed: &str) -> Result<u32, String> {
     }
 }
 
+/// A time such as `90m`, `12h` or `2d`; a plain number is refused, since nobody knows of what.
+pub(crate) fn parse_span(typed: &str) -> Result<Duration, String> {
+    const NOT: &str = "not a time such as 90m, 12h or 2d";
+    let unit = match typed.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3_600,
+        Some('d') => 86_400,
+        _ => return Err(String::from(NOT)),
+    };
+    let number = &typed[..typed.len() - 1];
+    let plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match plain.then(|| times(number, unit)).flatten() {
+        Some(0) => Err(String::from("no time at all: leave out what is not to be served")),
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => Err(String::from(NOT)),
+    }
+}
+
 /// `0.42`: how many times `size` was `sent`.
 pub(crate) fn ratio(sent: u64, size: u64) -> String {
     permille(u64::try_from(u128::from(sent) * 1_000 / u128::from(size.max(1))).unwrap_or(u64::MAX))
@@ -177,6 +196,16 @@ fn civil(days_since_1970: i64) -> Option<(i64, i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_need_a_unit() {
+        for (typed, seconds) in [("90m", 5_400), ("12h", 43_200), ("1.5d", 129_600), ("7s", 7)] {
+            assert_eq!(parse_span(typed), Ok(Duration::from_secs(seconds)), "{typed}");
+        }
+        for typed in ["", "5", "m", "-1h", "1 h", "1w", "0s", "1é", "99999999999999999999d"] {
+            assert!(parse_span(typed).is_err(), "{typed}");
+        }
+    }
 
     #[test]
     fn rates_are_read_as_people_write_them() {

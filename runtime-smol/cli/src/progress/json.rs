@@ -16,6 +16,7 @@ enum Line<'a> {
     Progress { torrent: String, bytes_done: u64, bytes_total: u64, down_rate: u64, up_rate: u64, peers: u32 },
     Finished { torrent: String },
     SeedingDone { torrent: String },
+    Warning { torrent: String, message: &'a str },
     Error { message: &'a str },
 }
 
@@ -40,6 +41,10 @@ pub(super) fn finished(shown: &Shown) -> Result<(), Failure> {
 
 pub(super) fn seeding_done(shown: &Shown) -> Result<(), Failure> {
     json::line(&Line::SeedingDone { torrent: shown.info_hash.to_hex() })
+}
+
+pub(super) fn warning(shown: &Shown, message: &str) -> Result<(), Failure> {
+    json::line(&Line::Warning { torrent: shown.info_hash.to_hex(), message })
 }
 
 pub(super) fn error(message: &str) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pieceful_core::engine::{TorrentState, TorrentStatus};
 use pieceful_core::id::InfoHash;
 
-use crate::errors::Failure;
+use crate::errors::{Failure, without_numbers};
 use crate::printable::printable;
 use crate::units;
 use bars::Bars;
@@ -145,13 +145,8 @@ impl Progress {
         self.torrents[torrent].ended = true;
         let shown = &self.torrents[torrent];
         match &mut self.how {
-            How::Bars(bars) => bars.finished(torrent, &format!("{}  {}", shown.name, shown.summary(status))),
-            How::Lines(_) => eprintln!("{}: {}", shown.name, shown.summary(status)),
-            How::Json => {
-                json::progress(shown, status)?;
-                json::finished(shown)?;
-            }
-            How::Quiet => {}
+            How::Bars(bars) => bars.finished(torrent, &shown.line(&shown.summary(status))),
+            _ => self.achieved(torrent, status)?,
         }
         Ok(())
     }
@@ -163,9 +158,13 @@ impl Progress {
         status: &TorrentStatus,
     ) -> Result<(), Failure> {
         self.serving(torrent);
+        self.achieved(torrent, status)
+    }
+
+    fn achieved(&self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
         let shown = &self.torrents[torrent];
         match &self.how {
-            How::Bars(bars) => bars.achieved(&format!("{}  {}", shown.name, shown.summary(status))),
+            How::Bars(bars) => bars.achieved(&shown.line(&shown.summary(status))),
             How::Lines(_) => eprintln!("{}: {}", shown.name, shown.summary(status)),
             How::Json => {
                 json::progress(shown, status)?;
@@ -186,7 +185,7 @@ impl Progress {
         self.torrents[torrent].ended = true;
         let shown = &self.torrents[torrent];
         match &mut self.how {
-            How::Bars(bars) => bars.finished(torrent, &format!("{}  {}", shown.name, shown.gave(status))),
+            How::Bars(bars) => bars.finished(torrent, &shown.line(&shown.gave(status))),
             How::Lines(_) => eprintln!("{}: {}", shown.name, shown.gave(status)),
             How::Json => {
                 json::progress(shown, status)?;
@@ -218,6 +217,19 @@ impl Progress {
                 json::error(&text)?;
             }
         }
+        Ok(())
+    }
+
+    /// Something about a torrent that is not as it should be, and goes on all the same.
+    pub(crate) fn warn(&mut self, torrent: usize, text: &str) -> Result<(), Failure> {
+        let shown = &self.torrents[torrent];
+        let text = without_numbers(String::from(text));
+        if let How::Json = self.how {
+            return json::warning(shown, &text);
+        }
+        let several = self.torrents.len() > 1;
+        let text = if several { format!("{}: {text}", shown.name) } else { text };
+        self.note(&text);
         Ok(())
     }
 
@@ -259,6 +271,11 @@ impl Progress {
 }
 
 impl Shown {
+    /// What is left above the bars.
+    fn line(&self, words: &str) -> String {
+        format!("{}  {words}", self.name)
+    }
+
     /// Whether what it gives is of more interest than what it has.
     fn is_serving(&self, status: &TorrentStatus) -> bool {
         self.serving.is_some() && status.state == TorrentState::Seeding

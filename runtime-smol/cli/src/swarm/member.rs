@@ -8,6 +8,7 @@ use pieceful_core::metainfo::Metainfo;
 
 use super::Plan;
 use crate::errors::{Failure, disk_advice};
+use crate::units;
 
 /// One torrent of a run.
 #[derive(Debug)]
@@ -60,7 +61,19 @@ impl<'a> Member<'a> {
 
     /// Why it cannot go on, and what to do.
     pub(super) fn why_it_failed(&self, error: &TorrentError, plan: &Plan<'_>) -> Failure {
-        let failure = Failure::new(error.to_string());
+        let failure = match error {
+            TorrentError::Incomplete { missing, pieces } if missing == pieces => {
+                Failure::new(format!("nothing of {} is in {}", self.name, plan.folder.display()))
+            }
+            TorrentError::Incomplete { missing, pieces } => {
+                let pieces = units::counted(u64::from(*pieces), "piece");
+                Failure::new(format!(
+                    "{} of {pieces} are missing or wrong",
+                    units::count(u64::from(*missing))
+                ))
+            }
+            _ => Failure::new(error.to_string()),
+        };
         match error {
             TorrentError::OtherData { .. } => {
                 failure.advice("use --overwrite to replace it, or choose another folder with -o")

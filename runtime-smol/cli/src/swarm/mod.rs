@@ -1,5 +1,6 @@
 //! Taking part in swarms until the goal is reached: what `get` and `seed` have in common.
 
+mod folder;
 mod member;
 mod notes;
 mod session;
@@ -34,8 +35,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) telling: &'a Telling,
     pub(crate) max_download: Option<u64>,
     pub(crate) max_upload: Option<u64>,
-    /// When each torrent has given enough, in thousandths of its size.
-    pub(crate) ratio: Option<u32>,
+    /// When each torrent has given enough.
+    pub(crate) seeding: SeedingLimits,
     /// Adds what only this command knows to what is usual.
     pub(crate) spec: &'a dyn Fn(AddTorrent) -> AddTorrent,
 }
@@ -59,7 +60,7 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<Outcome, Failure> {
         Telling { quiet: true, .. } => Wish::Quiet,
         Telling { .. } => Wish::ForPeople,
     };
-    let mut progress = Progress::new(wish, plan.ratio);
+    let mut progress = Progress::new(wish, plan.seeding.ratio_permille);
     let ended = smol::block_on(take_part(plan, &mut progress, &interrupt));
     progress.close();
     if let Err(failure) = &ended {
@@ -74,6 +75,7 @@ async fn take_part(
     interrupt: &Interrupt,
 ) -> Result<Outcome, Failure> {
     let torrents = load(plan)?;
+    folder::see_to(plan)?;
     let session = session::start(plan, progress)?;
     let ended = match Members::add(plan, torrents, &session, progress).await {
         Ok(mut members) => members.watch(progress, interrupt).await,
@@ -116,8 +118,8 @@ impl<'a> Members<'a> {
         progress: &mut Progress,
     ) -> Result<Self, Failure> {
         let events = session.events();
-        let notes = Notes::new(torrents.len() > 1);
-        let mut members = Self { plan, session, events, all: Vec::new(), notes, ready: false };
+        let mut members =
+            Self { plan, session, events, all: Vec::new(), notes: Notes::default(), ready: false };
         for (place, (source, metainfo)) in torrents.into_iter().enumerate() {
             let mut member = Member::new(source, &metainfo, plan);
             progress.add(&member.name, metainfo.info.info_hash);
@@ -140,7 +142,7 @@ impl<'a> Members<'a> {
                 tick = now + progress.interval();
                 let statuses = self.statuses().await;
                 progress.update(&statuses)?;
-                self.help(&statuses, progress);
+                self.help(&statuses, progress)?;
             }
             let happened = async { Happened::Event(self.events.next_timeout(tick - now).await) };
             let stopped = async {
@@ -166,13 +168,18 @@ impl<'a> Members<'a> {
     async fn show(&mut self, event: Event, progress: &mut Progress) -> Result<(), Failure> {
         let Some(place) = subject(&event).and_then(|id| self.place(id)) else { return Ok(()) };
         if let Some(note) = self.notes.about(&event, &self.all[place].name) {
-            progress.note(&note);
+            progress.warn(place, &note)?;
         }
         match event {
             // Of what is only served, numbers are worth nothing before all of it can be had.
             Event::Checked { .. } if self.plan.goal != Goal::Seed => {
                 if let Some(status) = self.status(place).await {
                     progress.checked(place, &status)?;
+                    if status.pieces_done < status.pieces_total
+                        && let Err(failure) = folder::may_write(self.plan.folder, &self.all[place].name)
+                    {
+                        self.fail(place, failure, progress)?;
+                    }
                 }
             }
             Event::Finished { .. } => self.complete(place, progress).await?,
@@ -261,32 +268,41 @@ impl<'a> Members<'a> {
                 }
             }
         }
-        let until = match self.plan.ratio {
-            Some(ratio) => format!("ratio {} or Ctrl-C", units::permille(ratio.into())),
-            None => String::from("Ctrl-C"),
-        };
+        let SeedingLimits { ratio_permille, time } = self.plan.seeding;
+        let ratio = ratio_permille.map(|ratio| format!("ratio {}, ", units::permille(ratio.into())));
+        let time = time.map(|time| format!("{}, ", units::span(time)));
+        let until = [ratio, time].into_iter().flatten().collect::<String>();
+        let until = until.strip_suffix(", ").map_or_else(String::new, |until| format!("{until} or "));
         let addresses: Vec<String> = self.session.listening().iter().map(ToString::to_string).collect();
-        progress.note(&format!("seeding until {until}, listening on {}", addresses.join(" and ")));
-        if self.all.iter().any(|member| member.stage == Stage::Serving && member.is_hidden(self.plan)) {
-            progress.note(notes::HIDDEN);
+        progress.note(&format!("seeding until {until}Ctrl-C, listening on {}", addresses.join(" and ")));
+        if let Some(place) =
+            self.all.iter().position(|member| member.stage == Stage::Serving && member.is_hidden(self.plan))
+        {
+            progress.warn(place, notes::HIDDEN)?;
         }
         Ok(())
     }
 
     /// Once nothing has come for a while: what is being tried, and what the user can do.
-    fn help(&mut self, statuses: &[Option<TorrentStatus>], progress: &mut Progress) {
-        for (member, status) in self.all.iter().zip(statuses) {
+    fn help(&mut self, statuses: &[Option<TorrentStatus>], progress: &mut Progress) -> Result<(), Failure> {
+        for (place, (member, status)) in self.all.iter().zip(statuses).enumerate() {
             let Some(status) = status.filter(|_| member.stage == Stage::Fetching) else { continue };
             let tried = notes::Tried { trackers: member.trackers, peers: self.plan.peers.peers.len() };
             if let Some(help) = self.notes.help(&member.name, &status, &tried) {
-                progress.note(&help);
+                progress.warn(place, &help)?;
             }
         }
+        Ok(())
     }
 
     /// The user has had enough: of giving, which is a good end, or of waiting.
     async fn interrupted(&mut self, progress: &mut Progress) -> Result<Outcome, Failure> {
-        progress.stopping("stopping: telling the trackers (Ctrl-C again to stop at once)");
+        let announced = self.all.iter().any(|member| !member.has_ended() && member.trackers > 0);
+        progress.stopping(if announced {
+            "stopping: telling the trackers (Ctrl-C again to stop at once)"
+        } else {
+            "stopping"
+        });
         if self.plan.goal == Goal::Download || self.all.iter().any(|member| member.stage == Stage::Fetching) {
             return Ok(Outcome::Interrupted);
         }
@@ -360,7 +376,7 @@ fn spec(plan: &Plan<'_>, metainfo: Arc<Metainfo>) -> AddTorrent {
         peers: peers.peers.clone(),
         trackers: peers.trackers.clone(),
         peers_max: peers.max_peers.map(std::num::NonZeroU32::get),
-        seeding: SeedingLimits { ratio_permille: plan.ratio, time: None },
+        seeding: plan.seeding,
         ..AddTorrent::new(metainfo)
     })
 }

@@ -17,9 +17,8 @@ pub(super) const HIDDEN: &str = "no tracker is named, so nobody will hear of thi
      a peer with --peer, or give others the address above";
 
 /// What has been said, so that it is not said again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Notes {
-    several: bool,
     /// The last trouble of each tracker of each torrent.
     trackers: BTreeMap<(String, String), String>,
     banned: BTreeSet<std::net::IpAddr>,
@@ -36,15 +35,9 @@ pub(super) struct Tried {
 }
 
 impl Notes {
-    /// `several`: each line begins with the name of its torrent.
-    pub(super) fn new(several: bool) -> Self {
-        let (trackers, alone) = (BTreeMap::new(), BTreeMap::new());
-        Self { several, trackers, banned: BTreeSet::new(), alone }
-    }
-
     /// A line about `event`, if it is news to a person.
     pub(super) fn about(&mut self, event: &Event, name: &str) -> Option<String> {
-        let text = match event {
+        Some(match event {
             Event::PeerBanned { peer, .. } => self
                 .banned
                 .insert(peer.ip())
@@ -61,8 +54,7 @@ impl Notes {
                 return None;
             }
             _ => return None,
-        };
-        Some(self.named(name, &text))
+        })
     }
 
     /// `text`, unless that was the last thing said about this tracker.
@@ -86,11 +78,7 @@ impl Notes {
         }
         *since = Instant::now();
         *patience = HELP_AGAIN;
-        Some(self.named(name, &help(status.known_peers, tried)))
-    }
-
-    fn named(&self, name: &str, text: &str) -> String {
-        if self.several { format!("{name}: {text}") } else { String::from(text) }
+        Some(help(status.known_peers, tried))
     }
 }
 

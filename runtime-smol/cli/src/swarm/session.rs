@@ -20,12 +20,6 @@ const WONDER_TIME: Duration = Duration::from_secs(1);
 
 /// Starts the session. Where it listens is said at once, or, by a seed, once it has something to give.
 pub(super) fn start(plan: &Plan<'_>, progress: &mut Progress) -> Result<Session, Failure> {
-    if plan.goal == Goal::Seed {
-        std::fs::read_dir(plan.folder).map_err(|error| {
-            Failure::new(format!("cannot read {}: {error}", plan.folder.display()))
-                .advice("the last argument is the folder that holds the data: check its path")
-        })?;
-    }
     let session = match plan.peers.listen {
         Some(address) => start_on(plan, vec![address], progress),
         None => start_anywhere(plan, progress),

@@ -183,6 +183,59 @@ fn one_torrent_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
+fn what_one_process_downloads_another_leaves_alone() {
+    let seeded = Seeded::new();
+    let (out, address) = (seeded.out(), seeded.address());
+    let first = ["get", seeded.torrent(), "-o", text(&out), "--peer", &address, "--max-download", "100K"];
+    let mut first = Running::start(first);
+    while first.until("progress")["bytes_done"] == 0 {}
+    for options in [&[][..], &["--overwrite"]] {
+        let second = seeded.get(options);
+        assert!(second.failed().contains("another process is downloading to it"), "{second:?}");
+    }
+    assert_eq!(first.end().status, 0);
+    seeded.assert_downloaded();
+}
+
+#[test]
+fn one_torrent_does_not_overwrite_another_of_the_same_name() {
+    let (mine, other) = (Seeded::named("share"), Share::named("share"));
+    fs::write(other.file("one.bin"), vec![7; 300_000]).unwrap();
+    fs::remove_file(&other.torrent).unwrap();
+    run(["create", text(&other.data().join("share")), "-o", text(&other.torrent)]).done();
+    mine.get(&["--quiet"]).done();
+    let second = seed(fs::read(&other.torrent).unwrap(), &other.data());
+    let address = second.listening()[0].to_string();
+    let ran = mine.get(&[text(&other.torrent), "--overwrite", "--peer", &address]);
+    assert!(ran.failed().contains("1 of 2 torrents failed"), "{ran:?}");
+    assert!(ran.stderr.contains("another torrent uses it"), "{ran:?}");
+    mine.assert_downloaded();
+}
+
+#[test]
+fn a_place_that_cannot_be_downloaded_into_is_named_before_anybody_waits() {
+    let share = Share::named("share");
+    let place = share.place.path();
+    std::os::unix::fs::symlink(place.join("nowhere"), place.join("link")).unwrap();
+    fs::write(place.join("file"), "a file").unwrap();
+    for (out, says) in [
+        (place.join("link"), "is a link to something that is not there"),
+        (place.join("file"), "is not a folder"),
+        (place.join("file/in"), "a file is in the way"),
+        (PathBuf::from("/proc/nope"), "cannot make the folder"),
+    ] {
+        let ran = run(["get", text(&share.torrent), "-o", text(&out)]);
+        assert!(ran.failed().contains(says) && ran.failed().contains("-o"), "{ran:?}");
+    }
+    for (out, says) in
+        [(place.to_path_buf(), "is a folder"), (place.join("none/x.torrent"), "there is no folder")]
+    {
+        let ran = run(["create", text(&share.data()), "-o", text(&out)]);
+        assert!(ran.failed().contains(says) && ran.failed().contains("-o"), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_address_in_use_is_named_with_a_way_out() {
     let seeded = Seeded::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

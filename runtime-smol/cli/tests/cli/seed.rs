@@ -79,6 +79,17 @@ fn a_seed_that_has_reached_its_ratio_ends_by_itself() {
     assert_eq!(names, ["seeding_done", "progress"]);
 }
 
+#[test]
+fn a_seed_whose_time_is_over_ends_by_itself_and_programs_hear_of_a_tracker_that_is_down() {
+    let share = Share::named("share");
+    let mut seeding = seed(&share, &["--seed-time", "1s", "--tracker", "http://127.0.0.1:1/announce"]);
+    let warning = seeding.until("warning");
+    assert!(warning["message"].as_str().unwrap().contains("127.0.0.1:1"), "{warning}");
+    assert_eq!(warning["torrent"].as_str().unwrap().len(), 40, "{warning}");
+    seeding.until("seeding_done");
+    assert_eq!(seeding.end().status, 0);
+}
+
 /// A tracker that knows of a peer at `peer`; gives the request of each announce.
 fn tracker(peer: SocketAddr) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -164,7 +175,7 @@ fn one_torrent_that_is_not_whole_does_not_keep_the_others_from_being_served() {
     let usual = ["seed", torrents[0], torrents[1], text(&data), "--listen", "127.0.0.1:0"];
     let mut seeding = Running::start(usual);
     let message = seeding.until("error")["message"].to_string();
-    assert!(message.contains("broken: 12 of 12 pieces are missing"), "{message}");
+    assert!(message.contains("broken: nothing of broken is in"), "{message}");
     get(&whole, &seeding.address());
     seeding.signal(Signal::TERM);
     let ran = seeding.end();

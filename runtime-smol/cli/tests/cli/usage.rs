@@ -16,6 +16,8 @@ fn a_wrong_command_line_ends_with_status_2() {
         &["get", "x.torrent", "--allocation", "some"],
         &["get", "x.torrent", "--ratio", "1"],
         &["seed", "x.torrent"],
+        &["seed", "x.torrent", "dir", "--seed-time", "5"],
+        &["get", "x.torrent", "--seed-time", "5m"],
         &["seed", "x.torrent", "dir", "--ratio", "0"],
         &["seed", "x.torrent", "dir", "--ratio", "much"],
         &["create", "x"],
