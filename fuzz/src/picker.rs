@@ -3,10 +3,15 @@
 //! The model does not foretell which block is picked. It says which may be, which must not be left, and what
 //! follows from every other call. The same [`replay`] serves the property test.
 
+use core::time::Duration;
+
 use arbitrary::{Arbitrary, Unstructured};
 use pieceful_core::bitfield::Bitfield;
 use pieceful_core::id::{BLOCK_LEN, Block, PeerKey, PieceIndex};
-use pieceful_core::picker::{Has, OWNERS_MAX, PickOptions, Picker, PieceOrder, Priority, Received};
+use pieceful_core::picker::{
+    Has, OWNERS_MAX, PickOptions, Picker, PieceOrder, Priority, Received, late_from,
+};
+use pieceful_core::rate::Pace;
 use pieceful_core::rng::{Rng, Seed};
 use slotmap::SlotMap;
 
@@ -48,6 +53,8 @@ pub enum Op {
     Have { peer: u8, piece: u8 },
     /// Blocks are picked for it.
     Pick { peer: u8, want: u8, fast: bool, suggested: u8 },
+    /// In the endgame, blocks are picked for it that others are late with. A byte stands for how fast a peer is.
+    PickAgain { peer: u8, want: u8, paces: [u8; PEERS] },
     /// Blocks of the pieces of a mask are picked for it while it chokes us.
     PickAllowed { peer: u8, want: u8, allowed: u16 },
     /// It sends the nth block it was asked for.
@@ -84,6 +91,16 @@ pub fn replay(shape: Shape, ops: &[Op]) {
         both.picker.check();
         both.compare();
     }
+}
+
+/// How fast a byte says that a peer is, if it says anything.
+fn pace(byte: u8) -> Option<Pace> {
+    let (first, each, waited) = (u64::from(byte % 4), u64::from(byte / 4 % 4), u64::from(byte / 16));
+    (byte % 32 != 31).then(|| Pace {
+        first: Duration::from_millis(40 * first),
+        each: Duration::from_millis(30 * each),
+        waited: Duration::from_millis(35 * waited),
+    })
 }
 
 /// Enough to download everything several times over.
@@ -171,6 +188,8 @@ struct Both {
     seeds: u32,
     order: PieceOrder,
     last_len: u32,
+    /// Who was ever asked for which block, in that order.
+    log: Vec<(usize, usize, usize)>,
     /// Blocks with the disk, or that it was done with since.
     disk: Vec<(usize, usize)>,
 }
@@ -202,6 +221,7 @@ impl Both {
             seeds: 0,
             order: PieceOrder::RarestFirst,
             last_len,
+            log: Vec::new(),
             disk: Vec::new(),
         }
     }
@@ -218,10 +238,13 @@ impl Both {
         lens.into_iter().enumerate().flat_map(|(piece, len)| (0..len).map(move |slot| (piece, slot)))
     }
 
+    /// In the order asked.
     fn asked_of(&self, peer: usize) -> Vec<(usize, usize)> {
-        self.blocks()
-            .filter(|&(piece, slot)| self.pieces[piece].cells[slot].owners().contains(&peer))
-            .collect()
+        let of_peer =
+            |&(piece, slot): &(usize, usize)| self.pieces[piece].cells[slot].owners().contains(&peer);
+        let mut asked: Vec<_> = self.blocks().filter(of_peer).collect();
+        asked.sort_by_key(|&(piece, slot)| self.log.iter().rposition(|&entry| entry == (peer, piece, slot)));
+        asked
     }
 
     fn set(&self, mask: u16) -> Bitfield {
@@ -253,6 +276,9 @@ impl Both {
                 let suggested = [PieceIndex(u32::from(suggested))];
                 let options = PickOptions { allowed: None, suggested: &suggested, fast_peer: fast };
                 self.pick(usize::from(peer) % PEERS, u32::from(want), &options);
+            }
+            Op::PickAgain { peer, want, paces } => {
+                self.pick_again(usize::from(peer) % PEERS, u32::from(want), paces.map(pace));
             }
             Op::PickAllowed { peer, want, allowed } => {
                 let allowed: Vec<_> = self.set(allowed).iter().collect();
@@ -411,14 +437,78 @@ impl Both {
             let (piece, slot) = (block.piece.0 as usize, (block.offset / BLOCK_LEN) as usize);
             let it = &mut self.pieces[piece];
             it.lead = it.lead.or(Some(key)).filter(|_| it.alone);
-            match &mut it.cells[slot] {
-                Cell::Asked(owners) => owners.push(at),
-                cell => *cell = Cell::Asked(vec![at]),
-            }
+            it.cells[slot] = Cell::Asked(vec![at]);
+            self.log.push((at, piece, slot));
         }
         if picked.len() < want as usize {
             self.assert_nothing_left(at, has, options);
         }
+    }
+
+    fn pick_again(&mut self, at: usize, want: u32, paces: [Option<Pace>; PEERS]) {
+        let Some(peer) = &self.peers[at] else { return };
+        let (key, seed, pieces_of) = (peer.key, peer.seed, peer.has.clone());
+        let has = if seed { Has::All } else { Has::Some(&pieces_of) };
+        let keys = self.peers.each_ref().map(|peer| peer.as_ref().map(|peer| peer.key));
+        let pace =
+            |key| paces[keys.iter().position(|&other| other == Some(key)).expect("a peer asked is here")];
+        let mut picked = Vec::new();
+        let wait = self.picker.pick_again(key, has, want, pace, &mut self.rng, &mut picked);
+        let Some(own) = paces[at].filter(|_| want > 0 && !self.any_open()) else {
+            assert_eq!((picked, wait), (Vec::new(), None));
+            return;
+        };
+        assert!(picked.len() <= want as usize);
+        let limit = |both: &Self| late_from(own.expects(both.asked_of(at).len() as u32));
+        for &block in &picked {
+            let (piece, slot) = (block.piece.0 as usize, (block.offset / BLOCK_LEN) as usize);
+            assert_eq!(block, self.block(piece, slot), "a whole block");
+            let outlooks = self.outlooks(at, has, &paces);
+            let (_, expected) =
+                outlooks.iter().find(|(found, _)| *found == block).expect("a block that may be asked");
+            assert!(*expected >= limit(self), "{block:?} is not late");
+            assert!(
+                outlooks.iter().all(|(_, other)| other <= expected),
+                "{block:?} before one expected later"
+            );
+            let Cell::Asked(owners) = &mut self.pieces[piece].cells[slot] else { unreachable!() };
+            owners.push(at);
+            self.log.push((at, piece, slot));
+        }
+        let left = self.outlooks(at, has, &paces);
+        assert_eq!(wait.is_some(), !left.is_empty(), "it is to look again while there is anything");
+        if let Some(wait) = wait
+            && picked.len() < want as usize
+        {
+            let just_before = wait.saturating_sub(Duration::from_nanos(1));
+            let then = paces.map(|pace| Some(Pace { waited: pace?.waited + just_before, ..pace? }));
+            let late = self.outlooks(at, has, &then).iter().any(|&(_, expected)| expected >= limit(self));
+            assert!(!late, "something is late before it is to look again");
+        }
+    }
+
+    /// Blocks that others were asked for and that may be asked of a peer as well, and how long each is expected to
+    /// take.
+    fn outlooks(&self, at: usize, has: Has<'_>, paces: &[Option<Pace>; PEERS]) -> Vec<(Block, Duration)> {
+        let outlook = |(piece, slot): (usize, usize)| {
+            let (it, index) = (&self.pieces[piece], PieceIndex(piece as u32));
+            let owners = it.cells[slot].owners();
+            if it.alone
+                || !it.needed()
+                || !has.contains(index)
+                || owners.len() == OWNERS_MAX
+                || owners.contains(&at)
+            {
+                return None;
+            }
+            let expects = |&owner: &usize| {
+                let ahead = self.asked_of(owner).iter().position(|&asked| asked == (piece, slot));
+                Some(paces[owner]?.expects(ahead.expect("an owner was asked") as u32))
+            };
+            let expected: Option<Vec<_>> = owners.iter().map(expects).collect();
+            Some((self.block(piece, slot), expected?.into_iter().min()?))
+        };
+        self.blocks().filter_map(outlook).collect()
     }
 
     fn assert_may_ask(&self, at: usize, block: Block, has: Has<'_>, options: &PickOptions<'_>) {
@@ -430,11 +520,7 @@ impl Both {
         assert!(self.may_take_part(at, it), "{block:?} is another peer's alone");
         match &it.cells[slot] {
             Cell::Open => {}
-            Cell::Asked(owners) => {
-                assert!(!self.any_open(), "{block:?} is asked of another before the endgame");
-                assert!(!it.alone && owners.len() < OWNERS_MAX && !owners.contains(&at));
-            }
-            Cell::Writing(_) | Cell::Written(_) => panic!("{block:?} has come already"),
+            cell => panic!("{block:?} is {cell:?} already"),
         }
         let begun = self.pieces.iter().filter(|piece| piece.begun()).count();
         let held = self.pieces.iter().filter(|piece| piece.have).count();
@@ -463,19 +549,13 @@ impl Both {
     }
 
     fn assert_nothing_left(&self, at: usize, has: Has<'_>, options: &PickOptions<'_>) {
-        let endgame = !self.any_open() && options.allowed.is_none();
         for (piece, slot) in self.blocks() {
             let (it, index) = (&self.pieces[piece], PieceIndex(piece as u32));
             let allowed = options.allowed.is_none_or(|allowed| allowed.contains(&index));
             if !it.needed() || !has.contains(index) || !allowed || !self.may_take_part(at, it) {
                 continue;
             }
-            let cell = &it.cells[slot];
-            assert_ne!(*cell, Cell::Open, "block {slot} of piece {piece} was left");
-            let owners = cell.owners();
-            let askable =
-                !it.alone && !owners.is_empty() && owners.len() < OWNERS_MAX && !owners.contains(&at);
-            assert!(!(endgame && askable), "block {slot} of piece {piece} was left in the endgame");
+            assert_ne!(it.cells[slot], Cell::Open, "block {slot} of piece {piece} was left");
         }
     }
 
@@ -570,8 +650,7 @@ impl Both {
         let mut outstanding = 0;
         for (at, peer) in self.peers.iter().enumerate() {
             let Some(peer) = peer else { continue };
-            let mut asked: Vec<_> = self.picker.asked_of(peer.key).collect();
-            asked.sort_unstable();
+            let asked: Vec<_> = self.picker.asked_of(peer.key).collect();
             let want: Vec<_> =
                 self.asked_of(at).iter().map(|&(piece, slot)| self.block(piece, slot)).collect();
             assert_eq!(asked, want, "what peer {at} is asked for");

@@ -23,6 +23,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (peer.clone(), piece.clone()).prop_map(|(peer, piece)| Op::Have { peer, piece }),
         12 => (peer.clone(), 0_u8..20, any::<bool>(), 0_u8..40)
             .prop_map(|(peer, want, fast, suggested)| Op::Pick { peer, want, fast, suggested }),
+        6 => (peer.clone(), 0_u8..20, any::<[u8; 5]>())
+            .prop_map(|(peer, want, paces)| Op::PickAgain { peer, want, paces }),
         1 => (peer.clone(), 0_u8..20, any::<u16>())
             .prop_map(|(peer, want, allowed)| Op::PickAllowed { peer, want, allowed }),
         16 => (peer.clone(), nth.clone()).prop_map(|(peer, nth)| Op::Send { peer, nth }),

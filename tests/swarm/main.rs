@@ -4,6 +4,7 @@ mod chance;
 mod checking;
 mod commands;
 mod download;
+mod endgame;
 mod many;
 mod odd_peers;
 mod rates;

@@ -3,8 +3,9 @@
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
+use super::pace::Stopwatch;
 use crate::id::{BLOCK_LEN, Block};
-use crate::rate::Meter;
+use crate::rate::{Meter, Pace};
 use crate::time::Instant;
 
 /// Requests outstanding are worth this much of the measured rate: enough to cover the way there and back and
@@ -35,6 +36,7 @@ pub(super) struct Asking {
     snubbed: bool,
     /// When payload last arrived, or the first of the outstanding requests was made.
     progress: Instant,
+    watch: Stopwatch,
     /// Not before this: after refusals.
     pause_until: Instant,
     rejects: u32,
@@ -60,6 +62,7 @@ impl Asking {
             max: max.max(1),
             snubbed: false,
             progress: now,
+            watch: Stopwatch::new(now),
             pause_until: now,
             rejects: 0,
         }
@@ -101,6 +104,7 @@ impl Asking {
     pub(super) fn ask(&mut self, now: Instant, block: Block) {
         if self.asked.is_empty() {
             self.progress = now;
+            self.watch.begin(now);
         }
         self.late.retain(|late| *late != block);
         self.asked.push_back(block);
@@ -111,9 +115,27 @@ impl Asking {
         self.progress = now;
     }
 
+    /// Nothing could arrive until now.
+    pub(super) fn read_on(&mut self, now: Instant) {
+        self.progress = now;
+        self.watch.restart(now);
+    }
+
+    /// How fast it sends what it owes.
+    pub(super) fn pace(&self, now: Instant) -> Pace {
+        self.watch.of_busy(now)
+    }
+
+    /// How fast it would send more.
+    pub(super) fn helping_pace(&self, now: Instant) -> Pace {
+        let pace = self.watch.of_helper(now, !self.asked.is_empty());
+        if self.snubbed { Pace { first: SNUB_TIME, ..pace } } else { pace }
+    }
+
     /// A whole block arrived.
     pub(super) fn answered(&mut self, now: Instant, block: Block, rate: &Meter) -> Answer {
         self.progress = now;
+        self.watch.lap(now);
         if remove(&mut self.asked, block) {
             self.snubbed = false;
             self.rejects = 0;

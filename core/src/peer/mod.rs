@@ -33,6 +33,7 @@ mod error;
 mod greeting;
 mod messages;
 mod outgoing;
+mod pace;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -50,7 +51,7 @@ use crate::bitfield::Bitfield;
 use crate::chain::Chain;
 use crate::cx::Cx;
 use crate::id::{BLOCK_LEN, Block, PieceIndex};
-use crate::rate::Meter;
+use crate::rate::{Meter, Pace};
 use crate::time::Instant;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::{self, Decoder, Message};
@@ -271,7 +272,7 @@ impl Peer {
         self.reading = on;
         if on {
             self.heard = now;
-            self.asking.progressed(now);
+            self.asking.read_on(now);
         }
     }
 
@@ -562,6 +563,18 @@ impl Peer {
     #[must_use]
     pub fn requests_waiting(&self) -> usize {
         self.serving.len()
+    }
+
+    /// How fast it sends what it was asked for; `None` while its bytes are not read.
+    #[must_use]
+    pub fn pace(&self, now: Instant) -> Option<Pace> {
+        self.reading.then(|| self.asking.pace(now))
+    }
+
+    /// How fast it would send something in another's place.
+    #[must_use]
+    pub fn helping_pace(&self, now: Instant) -> Option<Pace> {
+        self.reading.then(|| self.asking.helping_pace(now))
     }
 
     /// Payload bytes per second from it.

@@ -19,10 +19,10 @@ pub(super) struct Asked {
 }
 
 #[derive(Debug)]
-struct Row {
-    peer: PeerKey,
+pub(super) struct Row {
+    pub(super) peer: PeerKey,
     /// In the order asked, which is the order most peers answer in.
-    blocks: VecDeque<(PieceIndex, u32)>,
+    pub(super) blocks: VecDeque<(PieceIndex, u32)>,
     /// The piece it was last asked for a block of.
     current: PieceIndex,
 }
@@ -56,6 +56,16 @@ impl Asked {
 
     pub(super) fn of(&self, peer: PeerKey) -> impl Iterator<Item = (PieceIndex, u32)> + '_ {
         self.row(peer).into_iter().flat_map(|row| row.blocks.iter().copied())
+    }
+
+    /// How many blocks `peer` owes.
+    pub(super) fn len_of(&self, peer: PeerKey) -> u32 {
+        self.row(peer).map_or(0, |row| row.blocks.len() as u32)
+    }
+
+    /// The rows, empty ones among them.
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     pub(super) fn push(&mut self, peer: PeerKey, piece: PieceIndex, slot: u32) {

@@ -38,9 +38,8 @@ impl Picker {
     /// Pushes up to `want` blocks to ask `peer` for, and counts them as asked of it.
     ///
     /// The piece the peer is at work on comes first, block by block; then pieces begun that suit it; then a new
-    /// one. When every wanted block has been asked of somebody, blocks that others were asked for follow (the
-    /// endgame), each of at most [`OWNERS_MAX`](super::OWNERS_MAX) peers. Nothing is pushed if the peer has
-    /// nothing of use.
+    /// one. Nothing is pushed if the peer has nothing of use, or all of it has been asked of somebody: see
+    /// [`pick_again`](Self::pick_again) for that.
     ///
     /// A block of the same piece as before takes a few steps. To change to another, the pieces with open blocks
     /// are looked through, about one and a half a peer; to begin one takes a random draw, and for a peer that
@@ -76,9 +75,6 @@ impl Picker {
         while left > 0 && self.open > 0 {
             let Some(number) = self.choose(peer, has, options, rng) else { break };
             left -= self.ask(number, peer, left, options.fast_peer, out);
-        }
-        if left > 0 && self.in_endgame() {
-            self.ask_again(peer, has, left, rng, out);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Which blocks to ask a peer for: pieces already begun before new ones, and of those the rarest first.
 //!
 //! A [`Picker`] stands for one torrent. It is told who has what and what became of each block, and answers which
-//! blocks to ask a peer for. It speaks to nobody and knows no time: when a peer is too slow, somebody else says
-//! so and gives its blocks back.
+//! blocks to ask a peer for, and in the end which to ask of a second one. It speaks to nobody and knows no time:
+//! when a peer is too slow, somebody else says so and gives its blocks back.
 //!
 //! ```
 //! use pieceful_core::id::{PeerKey, PieceIndex};
@@ -48,6 +48,7 @@ mod partial;
 mod rest;
 
 pub use choose::{OPEN_PARTIALS_MAX, PARTIAL_BLOCKS_MAX};
+pub use endgame::late_from;
 
 use asked::Asked;
 use order::{Order, lane_of};

@@ -150,11 +150,6 @@ impl Partials {
         &self.with_open
     }
 
-    /// One past the highest number in use.
-    pub(super) const fn numbers(&self) -> u32 {
-        self.list.len() as u32
-    }
-
     pub(super) fn find(&self, piece: PieceIndex) -> Option<u32> {
         if self.of.is_empty() {
             return self.iter().find(|(_, partial)| partial.piece == piece).map(|(number, _)| number);

@@ -1,10 +1,12 @@
 //! Small torrents and a few peers: what each pick must and must not be.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use slotmap::SlotMap;
 
 use super::*;
+use crate::rate::Pace;
 use crate::rng::{Rng, Seed};
 
 /// A torrent of pieces of four blocks, and peers that can be named.
@@ -33,6 +35,18 @@ impl Scene {
         self.picker.pick(peer, has, want, options, &mut self.rng, &mut out);
         self.picker.check();
         out
+    }
+
+    fn pick_again(
+        &mut self,
+        peer: PeerKey,
+        want: u32,
+        pace: impl Fn(PeerKey) -> Option<Pace>,
+    ) -> (Vec<Block>, Option<Duration>) {
+        let mut out = Vec::new();
+        let wait = self.picker.pick_again(peer, Has::All, want, pace, &mut self.rng, &mut out);
+        self.picker.check();
+        (out, wait)
     }
 
     /// Lets `peer` send `blocks`; says which pieces they complete.
@@ -142,17 +156,76 @@ fn in_sequential_order_the_front_comes_first_and_priorities_before_that() {
 #[test]
 fn no_block_is_asked_twice_before_the_endgame_and_at_most_three_times_in_it() {
     let mut scene = Scene::new(2);
-    let mut asked = Vec::new();
+    let first = scene.peer();
+    let mut asked: Vec<_> =
+        scene.pick(first, Has::All, 7, &PLAIN).into_iter().map(|block| (block, first)).collect();
+    let late = Pace { waited: Duration::from_secs(1), ..Pace::default() };
     for round in 0..5 {
         let peer = scene.peer();
-        let blocks = scene.pick(peer, Has::All, 8, &PLAIN);
-        assert_eq!(blocks.len(), if round < 3 { 8 } else { 0 });
-        asked.extend(blocks.into_iter().map(|block| (block.piece, block.offset, peer)));
-        assert!(scene.picker.in_endgame());
+        let pace = |other| Some(if other == peer { Pace::default() } else { late });
+        if round == 0 {
+            assert_eq!(scene.pick_again(peer, 8, pace).0, [], "a block is still open");
+            asked.extend(scene.pick(first, Has::All, 8, &PLAIN).into_iter().map(|block| (block, first)));
+        }
+        assert_eq!(scene.pick(peer, Has::All, 8, &PLAIN), []);
+        let (blocks, _) = scene.pick_again(peer, 8, pace);
+        assert_eq!(blocks.len(), if round < 2 { 8 } else { 0 });
+        asked.extend(blocks.into_iter().map(|block| (block, peer)));
+        if round == 0 {
+            assert_eq!(scene.pick_again(peer, 8, pace).0, [], "never twice of the same peer");
+        }
     }
     asked.sort_unstable();
     asked.dedup();
-    assert_eq!(asked.len(), 24, "never twice of the same peer");
+    assert_eq!(asked.len(), 24);
+}
+
+#[test]
+fn an_equally_fast_peer_is_not_asked_for_what_another_is_about_to_send() {
+    let mut scene = Scene::new(2);
+    let (a, b) = (scene.peer(), scene.peer());
+    let blocks = scene.pick(a, Has::All, 8, &PLAIN);
+    let each = Duration::from_millis(100);
+    let equal = |waited| move |_| Some(Pace { first: each, each, waited });
+    // Those it could send in less than half the time, one after the other.
+    let (again, _) = scene.pick_again(b, 8, equal(Duration::ZERO));
+    assert_eq!(again, [blocks[7], blocks[6], blocks[5]]);
+    scene.send(b, &again);
+    scene.send(a, &blocks[..4]);
+    let idle =
+        |other| Some(Pace { first: each, each, waited: if other == a { each } else { Duration::ZERO } });
+    let (again, wait) = scene.pick_again(b, 8, idle);
+    assert_eq!((again, wait), (vec![], Some(each)), "the last one is due");
+    let (again, _) = scene.pick_again(b, 8, |other| {
+        Some(Pace { first: each, each, waited: if other == a { 2 * each } else { Duration::ZERO } })
+    });
+    assert_eq!(again, [blocks[4]], "the last one is overdue");
+}
+
+#[test]
+fn a_slow_peer_helps_nobody() {
+    let mut scene = Scene::new(2);
+    let (a, b) = (scene.peer(), scene.peer());
+    scene.pick(a, Has::All, 8, &PLAIN);
+    let second = Duration::from_secs(1);
+    let pace = |other| {
+        Some(if other == b {
+            Pace { first: 9 * second, ..Pace::default() }
+        } else {
+            Pace { first: second, each: second, waited: second }
+        })
+    };
+    let (again, wait) = scene.pick_again(b, 8, pace);
+    assert_eq!(
+        (again, wait),
+        (vec![], Some(10 * second)),
+        "18 s, of which 7 are for the others and 1 is past"
+    );
+    assert_eq!(
+        scene.pick_again(b, 8, |other| (other == b).then(Pace::default)),
+        (vec![], None),
+        "nothing is known"
+    );
 }
 
 #[test]
@@ -160,8 +233,12 @@ fn a_block_that_comes_in_the_endgame_is_cancelled_everywhere_else() {
     let mut scene = Scene::new(1);
     let (a, b, c) = (scene.peer(), scene.peer(), scene.peer());
     let blocks = scene.pick(a, Has::All, 4, &PLAIN);
-    scene.pick(b, Has::All, 4, &PLAIN);
-    scene.pick(c, Has::All, 4, &PLAIN);
+    for helper in [b, c] {
+        let waited = Duration::from_secs(1);
+        let pace =
+            |other| (other != helper).then_some(Pace { waited, ..Pace::default() }).or(Some(Pace::default()));
+        assert_eq!(scene.pick_again(helper, 4, pace).0.len(), 4);
+    }
     let Received::Wanted { cancel, .. } = scene.picker.received(blocks[0], b) else { panic!() };
     let mut cancelled = cancel.peers().to_vec();
     cancelled.sort_unstable();

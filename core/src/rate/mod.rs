@@ -18,6 +18,8 @@
 
 mod bucket;
 mod meter;
+mod pace;
 
 pub use bucket::Bucket;
 pub use meter::Meter;
+pub use pace::Pace;

@@ -64,7 +64,7 @@ impl Torrent {
         if !self.is_running() {
             return;
         }
-        let Some(slot) = self.peers.get_mut(key) else { return };
+        let Some(slot) = self.peers.get(key) else { return };
         // What a choking peer allows lies anywhere: no use to somebody who reads from the front.
         let no_use = slot.useful == 0 || slot.peer.is_choking_us() && self.order == PieceOrder::Sequential;
         let want = if no_use { 0 } else { slot.peer.wants_requests(turn.now) };
@@ -79,18 +79,39 @@ impl Torrent {
         let has = has_of(slot);
         self.picked.clear();
         self.picker.pick(key, has, want, &options, turn.rng, &mut self.picked);
-        for &block in &self.picked {
-            slot.peer.request(block, turn.now);
+        let left = want - self.picked.len() as u32;
+        if left > 0 && !slot.peer.is_choking_us() {
+            let pace = |other: PeerKey| match self.peers.get(other) {
+                Some(slot) if other == key => slot.peer.helping_pace(turn.now),
+                slot => slot?.peer.pace(turn.now),
+            };
+            let wait = self.picker.pick_again(key, has, left, pace, turn.rng, &mut self.picked);
+            let at = wait.map(|wait| turn.now + wait);
+            self.help_again = self.help_again.into_iter().chain(at).min();
         }
         if (self.picked.len() as u32) < want {
             self.starved.insert(key);
         } else {
             self.starved.remove(&key);
         }
+        if let Some(slot) = self.peers.get_mut(key) {
+            for &block in &self.picked {
+                slot.peer.request(block, turn.now);
+            }
+        }
         // From now on blocks are asked of several peers: those that had nothing to do may help.
         let endgame = self.picker.in_endgame();
         self.freed |= endgame && !self.endgame;
         self.endgame = endgame;
+    }
+
+    /// Somebody may be late by now with blocks that others would send sooner.
+    pub(super) fn tick_endgame(&mut self, turn: &mut Turn<'_>) {
+        if self.help_again.is_some_and(|at| at <= turn.now) {
+            self.help_again = None;
+            self.freed = true;
+            self.feed_starved(turn);
+        }
     }
 
     /// Blocks are free again: peers that had nothing to do may take them.

@@ -91,6 +91,8 @@ pub struct Torrent {
     /// Starved peers have to be looked at: blocks became free, or the endgame began.
     freed: bool,
     endgame: bool,
+    /// In the endgame: when a peer may be late with what others could send.
+    help_again: Option<Instant>,
     /// Disk actions not yet answered.
     disk_pending: u32,
     /// Peers with requests that wait for the read budget or the upload limit.
@@ -329,6 +331,7 @@ impl Torrent {
             layout,
             freed: false,
             endgame: false,
+            help_again: None,
             disk_pending: 0,
             serve_waiting: VecDeque::new(),
             serve_again: None,
@@ -450,6 +453,7 @@ impl Torrent {
         if self.is_running() {
             self.tick_choker(turn);
             self.serve_on(turn);
+            self.tick_endgame(turn);
             self.make_room_to_dial(turn);
             self.see_to_seeding(turn);
         }
@@ -465,7 +469,7 @@ impl Torrent {
 
     fn running_deadline(&self) -> Option<Instant> {
         let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
-        [choker, self.serve_again, self.seeding.deadline()].into_iter().flatten().min()
+        [choker, self.serve_again, self.help_again, self.seeding.deadline()].into_iter().flatten().min()
     }
 
     fn disk(&mut self, task: Task, action: DiskAction, turn: &mut Turn<'_>) {
