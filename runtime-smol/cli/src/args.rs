@@ -68,24 +68,25 @@ Examples:
   pieceful get debian.torrent -o Downloads --seed --ratio 1.5
   pieceful get debian.torrent -o Downloads --json | jq .
 
-The same command again continues from what is on disk. Files that hold other data are left
-alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (exit 130);
-a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once every download
+The same command again continues from what is on disk. Files that hold other data are left \
+alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (exit 130); \
+a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once every download \
 is complete.
 
-RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024,
-or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB.
+RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024, \
+or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB. \
 TIME is a number with s, m, h or d: 90m, 12h, 2d.
 
 With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
-   \"down_rate\":N,\"up_rate\":N,\"peers\":N}      after the check of what is there, then each second
-  {\"event\":\"finished\",\"torrent\":HEX}          with --seed, progress goes on after it
-  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio or --seed-time is reached
-  {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}   a tracker's trouble, a banned peer, ...
+   \"down_rate\":N,\"up_rate\":N,\"peers\":N}   after the check, then each second
+  {\"event\":\"finished\",\"torrent\":HEX}       with --seed, progress goes on
+  {\"event\":\"seeding_done\",\"torrent\":HEX}   enough is given
+  {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}
   {\"event\":\"error\",\"message\":TEXT}
-Rates are payload bytes per second; HEX is the 40-digit info-hash.";
+Rates are payload bytes per second; HEX is the 40-digit info-hash. A warning is a \
+tracker's trouble, a banned peer and the like: the run goes on.";
 
 /// Options of `pieceful get`.
 #[derive(Debug, Args)]
@@ -138,25 +139,26 @@ Examples:
   pieceful seed *.torrent /srv/share --listen 0.0.0.0:6881 --max-upload 2M
   pieceful seed debian.torrent Downloads --ratio 1.5
 
-DIR is the folder that holds the torrent's file or folder, as with get -o. Its data is checked
-first and nothing in it is ever changed: where pieces are missing that torrent fails, and
-`pieceful get TORRENT -o DIR --seed` fetches them and goes on serving. Of several torrents, those
+DIR is the folder that holds the torrent's file or folder, as with get -o. Its data is checked \
+first and nothing in it is ever changed: where pieces are missing that torrent fails, and \
+`pieceful get TORRENT -o DIR --seed` fetches them and goes on serving. Of several torrents, those \
 that are complete are served all the same; the exit status is 1 in the end.
 
-Ctrl-C or SIGTERM ends it (exit 0) after the trackers were told; a second one ends it at once. With
---ratio each torrent ends when it has sent R times its size, with --seed-time after that time, both
+Ctrl-C or SIGTERM ends it (exit 0) after the trackers were told; a second one ends it at once. With \
+--ratio each torrent ends when it has sent R times its size, with --seed-time after that time, both \
 counted from the start of this run, and the command (exit 0) with the last one.
 
 RATE is in bytes per second, as in get: 500K, 1.5M, 2MiB/s, 10MB. TIME is 90m, 12h, 2d.
 
 With --json each line on stdout is one object:
-  {\"event\":\"listening\",\"address\":\"IP:PORT\"}   once the data is checked and peers can come
+  {\"event\":\"listening\",\"address\":\"IP:PORT\"}   once peers can come
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
-   \"down_rate\":N,\"up_rate\":N,\"peers\":N}      right after that, then each second
-  {\"event\":\"seeding_done\",\"torrent\":HEX}      the --ratio or --seed-time is reached
-  {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}   a tracker's trouble, a banned peer, ...
+   \"down_rate\":N,\"up_rate\":N,\"peers\":N}   right after that, then each second
+  {\"event\":\"seeding_done\",\"torrent\":HEX}   enough is given
+  {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}
   {\"event\":\"error\",\"message\":TEXT}
-Rates are payload bytes per second; HEX is the 40-digit info-hash.";
+Rates are payload bytes per second; HEX is the 40-digit info-hash. A warning is a \
+tracker's trouble, a banned peer and the like: the run goes on.";
 
 /// Options of `pieceful seed`.
 #[derive(Debug, Args)]
@@ -236,8 +238,8 @@ With --json, stdout gets one object:
   name, info_hash, info_hash_v2, piece_length, piece_count, total_size, private,
   files: [{path, length}], trackers: [[url]], web_seeds, comment, created_by,
   creation_date, magnet
-What the source does not say is null. Paths are below the download folder, the torrent's name
-first where there are several files. Padding files are left out of files and of total_size.
+What the source does not say is null. Paths are below the download folder, the torrent's name \
+first where there are several files. Padding files are left out of files and of total_size. \
 trackers has one list per tier, creation_date is in seconds since 1970.";
 
 /// Options of `pieceful info`.
@@ -299,7 +301,7 @@ pub(crate) struct Magnet {
 }
 
 const VERIFY_NOTES: &str = "\
-Exit status 0 when every piece is there and right, 1 when not.
+Exit status 0 when every piece is there and right, 1 when not. \
 With --json, stdout gets one object: complete, pieces_ok, pieces_total, bytes_ok.";
 
 /// Options of `pieceful verify`.
@@ -318,8 +320,8 @@ pub(crate) struct Verify {
 }
 
 const DEMO_NOTES: &str = "\
-Makes a torrent from generated data, starts a small HTTP tracker, two seeders and two leechers (one
-of each on either driver), all on 127.0.0.1 and in a temporary folder, shows the download, compares
+Makes a torrent from generated data, starts a small HTTP tracker, two seeders and two leechers (one \
+of each on either driver), all on 127.0.0.1 and in a temporary folder, shows the download, compares \
 every file with its source, says how fast it went and what it cost, and cleans up.";
 
 /// Options of `pieceful demo`.

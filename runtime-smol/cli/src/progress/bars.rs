@@ -90,7 +90,7 @@ impl Bars {
         if torrents.len() > 1 {
             let total = self.total.get_or_insert_with(|| {
                 let row = Row::new(self.multi.add(ProgressBar::no_length()));
-                row.bar.set_prefix("total");
+                row.bar.set_prefix(format!("total of {}", torrents.len()));
                 row.style(look);
                 row
             });
@@ -298,7 +298,7 @@ impl Look {
         };
         let columns = usize::from(columns);
         let longest = torrents.iter().map(|shown| shown.name.chars().count()).max().unwrap_or(0);
-        let names = longest.clamp(8, (columns / 4).max(12));
+        let names = longest.clamp(11, (columns / 4).max(12));
         let bar = columns.saturating_sub(APART + names + words).clamp(5, 60);
         Self { width, names, bar, words }
     }

@@ -107,16 +107,23 @@ impl Progress {
         }
     }
 
-    /// The check of what is there has ended.
-    pub(crate) fn checked(&mut self, torrent: usize, status: &TorrentStatus) -> Result<(), Failure> {
-        self.torrents[torrent].had = Some(status.bytes_done);
+    /// The check of what is there has ended and has found this many pieces.
+    pub(crate) fn checked(
+        &mut self,
+        torrent: usize,
+        found: u32,
+        status: &TorrentStatus,
+    ) -> Result<(), Failure> {
+        // The first pieces may have come since.
+        let had = if found == 0 { 0 } else { status.bytes_done };
+        self.torrents[torrent].had = Some(had);
         match self.how {
             How::Json => json::progress(&self.torrents[torrent], status)?,
             How::Bars(_) | How::Lines(_) | How::Quiet => {}
         }
-        if status.bytes_done > 0 && status.bytes_done < status.bytes_total {
+        if had > 0 && had < status.bytes_total {
             let name = &self.torrents[torrent].name;
-            let (done, total) = (units::size(status.bytes_done), units::size(status.bytes_total));
+            let (done, total) = (units::size(had), units::size(status.bytes_total));
             self.note(&format!("{name}: going on with {done} of {total} that are there already"));
         }
         Ok(())

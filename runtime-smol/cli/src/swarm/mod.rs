@@ -172,9 +172,9 @@ impl<'a> Members<'a> {
         }
         match event {
             // Of what is only served, numbers are worth nothing before all of it can be had.
-            Event::Checked { .. } if self.plan.goal != Goal::Seed => {
+            Event::Checked { pieces, .. } if self.plan.goal != Goal::Seed => {
                 if let Some(status) = self.status(place).await {
-                    progress.checked(place, &status)?;
+                    progress.checked(place, pieces, &status)?;
                     if status.pieces_done < status.pieces_total
                         && let Err(failure) = folder::may_write(self.plan.folder, &self.all[place].name)
                     {
@@ -264,7 +264,7 @@ impl<'a> Members<'a> {
                 if self.all[place].stage == Stage::Serving
                     && let Some(status) = self.status(place).await
                 {
-                    progress.checked(place, &status)?;
+                    progress.checked(place, status.pieces_done, &status)?;
                 }
             }
         }
