@@ -108,6 +108,18 @@ fn one_that_sends_every_block_twice() {
 }
 
 #[test]
+fn one_that_sends_every_block_twice_takes_twice_as_long_when_there_is_nobody_else() {
+    let odd = Sharer { answer: Answer::Twice, ..Sharer::default() };
+    let world = World::new(92).data(Data::single(92, 5 << 20, 64 << 10)).script("odd", odd.script());
+    let world = finishes(world.leecher("bob"), MINUTES);
+    // 10 MiB at 4 MiB/s.
+    let took = world.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}, closed for {:?}", world.closed("bob", "odd"));
+    let wasted = world.status("bob").traffic.wasted;
+    assert!(wasted > 4 << 20, "{wasted} bytes in vain");
+}
+
+#[test]
 fn one_whose_blocks_are_too_short() {
     finishes(beside(71, Sharer { answer: Answer::Short, ..Sharer::default() }.script()), MINUTES);
 }

@@ -134,9 +134,8 @@ impl Asking {
 
     /// A whole block arrived.
     pub(super) fn answered(&mut self, now: Instant, block: Block, rate: &Meter) -> Answer {
-        self.progress = now;
-        self.watch.lap(now);
         if remove(&mut self.asked, block) {
+            self.arrived(now);
             self.snubbed = false;
             self.rejects = 0;
             if let Some(depth) = &mut self.start_depth {
@@ -150,10 +149,16 @@ impl Asking {
             }
             Answer::Asked
         } else if remove(&mut self.late, block) {
+            self.arrived(now);
             Answer::Late
         } else {
             Answer::NotAsked
         }
+    }
+
+    fn arrived(&mut self, now: Instant) {
+        self.progress = now;
+        self.watch.lap(now);
     }
 
     /// The peer refused `block`. `None`: it was not outstanding; `Some(false)`: it refuses everything.
@@ -283,7 +288,9 @@ mod tests {
             asking.ask(now, block(number));
         }
         let due = asking.deadline(now).unwrap();
-        assert!(!asking.snub(due - Duration::from_millis(1)));
+        let before = due - Duration::from_millis(1);
+        assert_eq!(asking.answered(before, block(9_999), &rate), Answer::NotAsked, "no way to win time");
+        assert!(!asking.snub(before));
         assert!(asking.snub(due));
         assert_eq!(asking.withdraw().len(), DEPTH_FIRST as usize);
         assert_eq!(asking.room(due, &rate), 1);

@@ -113,7 +113,8 @@ impl Peer {
             Answer::NotAsked => {
                 self.totals.unasked += u64::from(block.len);
                 cx.out.push(Action::Wasted(block.len));
-                if self.totals.unasked > UNASKED_BYTES + self.totals.payload_down / 4 {
+                let asked = self.totals.payload_down - self.totals.unasked;
+                if self.totals.unasked > UNASKED_BYTES + asked {
                     return Err(CloseReason::NotAsked(block));
                 }
                 Ok(())

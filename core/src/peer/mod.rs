@@ -68,7 +68,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 const GREETING_TIME: Duration = Duration::from_secs(10);
 /// Pieces a peer may suggest, or allow us while choked, that we remember.
 const HINTS_MAX: usize = 32;
-/// Payload nobody asked for that a peer may send before it is closed, beside a quarter of what was asked.
+/// Payload nobody asked for that a peer may send before it is closed, beside as much as it sent of what was asked:
+/// one that sends everything twice is worth having if there is nobody else.
 const UNASKED_BYTES: u64 = 1 << 20;
 
 /// A connection to a peer.
