@@ -1,7 +1,7 @@
 """libtorrent as a seeder, a leecher or a maker of torrents. Needs an interpreter that has `libtorrent`.
 
     lt.py version
-    lt.py create PATH OUT PIECE_LENGTH v1|hybrid [TRACKER...]
+    lt.py create PATH OUT PIECE_LENGTH v1|padded|hybrid [TRACKER...]
     lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT] [--files FIRST-LAST] [--watch yes]
 
 With --files it wants no others. With --watch it tells what peers say, as "heard", and five times a second how
@@ -46,7 +46,12 @@ def say(event, **more):
 
 
 def create(path, out, piece_length, flavour, trackers):
-    flags = lt.create_torrent.v1_only if flavour == "v1" else 0
+    flags = {
+        "v1": lt.create_torrent.v1_only,
+        # Each file begins with a piece of its own.
+        "padded": lt.create_torrent.v1_only | lt.create_torrent.canonical_files,
+        "hybrid": 0,
+    }[flavour]
     if hasattr(lt, "list_files"):
         files = lt.list_files(path, flags=flags)
     else:  # before 2.1

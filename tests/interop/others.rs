@@ -147,7 +147,7 @@ impl Recipe {
     pub(crate) fn needs(self) -> Option<Program> {
         match self.maker {
             Maker::Pieceful => None,
-            Maker::Libtorrent | Maker::Hybrid => Some(Program::Libtorrent),
+            Maker::Libtorrent | Maker::Padded | Maker::Hybrid => Some(Program::Libtorrent),
         }
     }
 }

@@ -12,11 +12,14 @@ use crate::runner::Case;
 use crate::seeder::Seeder;
 use crate::tracker::Tracker;
 use crate::transmission::Transmission;
-use crate::trees::{Recipe, Torrent, recipes};
+use crate::trees::{Maker, Recipe, Torrent, recipes};
 use crate::{Bench, CASE_TIME, Failure, Result, network};
 
 /// Transmission, which looks around every ten seconds only, begins first.
 const ALL_THREE: [Program; 3] = [Program::Transmission, Program::Libtorrent, Program::Aria2];
+
+const WITH_TRACKER: [Program; 4] =
+    [Program::Opentracker, Program::Transmission, Program::Libtorrent, Program::Aria2];
 
 const DRIVERS: [Driver; 2] = [Driver::Std, Driver::Smol];
 
@@ -26,42 +29,36 @@ const SLOWLY: u64 = 6 << 20;
 /// Both drivers run each of these.
 type Run = fn(&Bench, Recipe, Driver) -> Result<()>;
 
+/// What, who is needed for it, with which torrent, and how.
+type Row = (&'static str, &'static [Program], Recipe, Run);
+
+const ON_LOOPBACK: [Row; 9] = [
+    ("seed all three as we dial", &ALL_THREE, recipes::SMALL_PIECES, we_dial),
+    ("seed all three as we dial", &ALL_THREE, recipes::BIG_PIECES, we_dial),
+    ("seed all three as we dial", &ALL_THREE, recipes::FILES, we_dial),
+    ("seed all three as we dial", &ALL_THREE, recipes::FILES.by(Maker::Padded), we_dial),
+    ("seed transmission that we dial by ipv6", &[Program::Transmission], recipes::SMALL_PIECES, we_dial_v6),
+    ("seed libtorrent that dials by ipv6", &[Program::Libtorrent], recipes::FILES, libtorrent_dials_v6),
+    ("seed beside a partial seed", &[Program::Libtorrent], recipes::FILES, partial_seed),
+    ("seed within a limit", &[Program::Libtorrent], recipes::FORTY_MIB, within_limit),
+    ("seed, and be gone from opentracker", &[Program::Opentracker], recipes::ONE_BYTE, leave_tracker),
+];
+
+/// Where Transmission dials.
+const ON_A_NETWORK: [Row; 5] = [
+    ("seed a swarm with ours in it, who serve on", &WITH_TRACKER, recipes::FILES, serve_on),
+    ("seed all three as they dial", &WITH_TRACKER, recipes::SMALL_PIECES, they_dial),
+    ("seed all three as they dial", &WITH_TRACKER, recipes::BIG_PIECES, they_dial),
+    ("seed all three as they dial", &WITH_TRACKER, recipes::FILES, they_dial),
+    ("seed transmission that dials by ipv6", &[Program::Transmission], recipes::SMALL_PIECES, they_dial_v6),
+];
+
 pub(crate) fn cases() -> Vec<Case> {
-    let three = ALL_THREE.as_slice();
-    let with_tracker = &[Program::Opentracker, Program::Transmission, Program::Libtorrent, Program::Aria2];
-    let (opentracker, libtorrent) = (&with_tracker[..1], &with_tracker[2..3]);
-    let transmission = &three[..1];
-    let all: [(&str, &[Program], bool, Recipe, Run); 13] = [
-        (
-            "seed a whole swarm, ours among it, then others serve on",
-            with_tracker,
-            true,
-            recipes::FILES,
-            serve_on,
-        ),
-        ("seed all three as they dial", with_tracker, true, recipes::SMALL_PIECES, they_dial),
-        ("seed all three as they dial", with_tracker, true, recipes::BIG_PIECES, they_dial),
-        ("seed all three as they dial", with_tracker, true, recipes::FILES, they_dial),
-        ("seed all three as we dial", three, false, recipes::SMALL_PIECES, we_dial),
-        ("seed all three as we dial", three, false, recipes::BIG_PIECES, we_dial),
-        ("seed all three as we dial", three, false, recipes::FILES, we_dial),
-        (
-            "seed transmission that dials by ipv6",
-            transmission,
-            true,
-            recipes::SMALL_PIECES,
-            transmission_dials_v6,
-        ),
-        ("seed transmission that we dial by ipv6", transmission, false, recipes::SMALL_PIECES, we_dial_v6),
-        ("seed libtorrent that dials by ipv6", libtorrent, false, recipes::FILES, libtorrent_dials_v6),
-        ("seed beside a partial seed", libtorrent, false, recipes::FILES, partial_seed),
-        ("seed within a limit", libtorrent, false, recipes::FORTY_MIB, within_limit),
-        ("seed, and be gone from opentracker", opentracker, false, recipes::ONE_BYTE, leave_tracker),
-    ];
-    let cases = all.into_iter().flat_map(|(name, needs, own_network, recipe, run)| {
+    let rows = ON_A_NETWORK.map(|row| (row, true)).into_iter().chain(ON_LOOPBACK.map(|row| (row, false)));
+    let cases = rows.flat_map(|((name, needs, recipe, run), own_network)| {
         DRIVERS.map(|driver| Case {
             name: format!("{name}, {}, {driver:?}", recipe.name()).to_lowercase(),
-            needs: needs.to_vec(),
+            needs: needs.iter().copied().chain(recipe.needs()).collect(),
             own_network,
             run: Box::new(move |bench| run(bench, recipe, driver)),
         })
@@ -89,8 +86,9 @@ impl<'a> Leechers<'a> {
     fn wait_complete(&mut self, place: &Place) -> Result<()> {
         for (program, client, folder) in &mut self.all {
             let complete = client.wait_complete(place).and_then(|()| match program {
-                Program::Transmission => self.torrent.compare_without_empty(folder),
-                _ => self.torrent.compare(folder),
+                Program::Libtorrent => self.torrent.compare(folder),
+                Program::Aria2 => self.torrent.compare_without_padding(folder),
+                _ => self.torrent.compare_without_padding_and_empty(folder),
             });
             complete.map_err(|error| Failure::new(format!("{program:?}: {error}")).and(client.story()))?;
         }
@@ -174,7 +172,7 @@ fn libtorrent_dials_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<
 }
 
 /// Transmission is told our address by a tracker.
-fn transmission_dials_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+fn they_dial_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let place = Place::new(CASE_TIME)?;
     let tracker = Tracker::start()?;
     let told = Told { listen: Some(network::V6[0].into()), ..Told::default() };

@@ -35,7 +35,9 @@ pub(crate) enum Maker {
     Pieceful,
     /// libtorrent, version 1 only.
     Libtorrent,
-    /// libtorrent, versions 1 and 2 in one, with padding files.
+    /// libtorrent, version 1 only, with padding files (BEP 47).
+    Padded,
+    /// libtorrent, versions 1 and 2 in one, with padding files too.
     Hybrid,
 }
 
@@ -77,6 +79,7 @@ impl Recipe {
         let maker = match self.maker {
             Maker::Pieceful => "",
             Maker::Libtorrent => ", made by libtorrent",
+            Maker::Padded => ", padded by libtorrent",
             Maker::Hybrid => ", hybrid by libtorrent",
         };
         match self.piece_length {
@@ -89,16 +92,17 @@ impl Recipe {
     pub(crate) fn make(self, bench: &Bench, trackers: &[String], place: &Place) -> Result<Torrent> {
         let source = bench.sources.path(self.tree);
         let file = place.path(if trackers.is_empty() { "bare.torrent" } else { "made.torrent" });
-        match self.maker {
-            Maker::Pieceful => create(&bench.pieceful, &source, &file, self.piece_length, trackers)?,
-            Maker::Libtorrent => {
-                let python = bench.others.python()?;
-                libtorrent::create(python, &source, &file, self.piece_length, "v1", trackers)?;
-            }
-            Maker::Hybrid => {
-                let python = bench.others.python()?;
-                libtorrent::create(python, &source, &file, self.piece_length, "hybrid", trackers)?;
-            }
+        let flavour = match self.maker {
+            Maker::Pieceful => None,
+            Maker::Libtorrent => Some("v1"),
+            Maker::Padded => Some("padded"),
+            Maker::Hybrid => Some("hybrid"),
+        };
+        if let Some(flavour) = flavour {
+            let python = bench.others.python()?;
+            libtorrent::create(python, &source, &file, self.piece_length, flavour, trackers)?;
+        } else {
+            create(&bench.pieceful, &source, &file, self.piece_length, trackers)?;
         }
         let metainfo = Metainfo::parse(fs::read(&file)?).map_err(|error| Failure::new(error.to_string()))?;
         Ok(Torrent { file, metainfo, source })
@@ -128,15 +132,26 @@ pub(crate) struct Torrent {
 impl Torrent {
     /// An error unless `folder` has the torrent's files, all of them and nothing else, byte for byte.
     pub(crate) fn compare(&self, folder: &Path) -> Result<()> {
-        self.compare_those(folder, |_| true)
+        self.compare_those(folder, |_| true, |_| true)
     }
 
-    /// The same without the empty files, which Transmission does not make.
-    pub(crate) fn compare_without_empty(&self, folder: &Path) -> Result<()> {
-        self.compare_those(folder, |file| fs::metadata(file).is_ok_and(|meta| meta.len() > 0))
+    /// The same beside padding files, which aria2 takes for any others.
+    pub(crate) fn compare_without_padding(&self, folder: &Path) -> Result<()> {
+        self.compare_those(folder, |_| true, is_no_padding)
     }
 
-    fn compare_those(&self, folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
+    /// And without the empty files, which Transmission does not make.
+    pub(crate) fn compare_without_padding_and_empty(&self, folder: &Path) -> Result<()> {
+        let wanted = |file: &Path| fs::metadata(file).is_ok_and(|meta| meta.len() > 0);
+        self.compare_those(folder, wanted, is_no_padding)
+    }
+
+    fn compare_those(
+        &self,
+        folder: &Path,
+        wanted: impl Fn(&Path) -> bool,
+        counts: impl Fn(&Path) -> bool,
+    ) -> Result<()> {
         let Some(name) = self.source.file_name() else { return Err(Failure::new("a source without a name")) };
         let only: Vec<_> = fs::read_dir(folder)?
             .map(|entry| entry.map(|e| e.file_name()))
@@ -148,7 +163,8 @@ impl Torrent {
         if theirs.is_file() {
             return same_bytes(&ours, theirs);
         }
-        let (have, mut should) = (files_below(&ours)?, files_below(theirs)?);
+        let (mut have, mut should) = (files_below(&ours)?, files_below(theirs)?);
+        have.retain(|path| counts(path));
         should.retain(|path| wanted(&theirs.join(path)));
         if have != should {
             let missing: Vec<_> = should.difference(&have).collect();
@@ -159,6 +175,11 @@ impl Torrent {
         }
         have.iter().try_for_each(|path| same_bytes(&ours.join(path), &theirs.join(path)))
     }
+}
+
+/// Padding lies in a folder of its own (BEP 47).
+fn is_no_padding(path: &Path) -> bool {
+    !path.starts_with(".pad")
 }
 
 fn files_below(folder: &Path) -> Result<BTreeSet<PathBuf>> {
