@@ -5,6 +5,7 @@ mod checking;
 mod commands;
 mod download;
 mod endgame;
+mod fairness;
 mod many;
 mod odd_peers;
 mod rates;

@@ -22,7 +22,7 @@
 //!     snubbed: false,
 //!     unchoked: false,
 //!     down_rate: 10_000,
-//!     up_rate: 0,
+//!     turns: 0,
 //!     sent_since_unchoke: 0,
 //!     last_unchoked: Instant::ZERO,
 //!     connected_at: Instant::ZERO,
@@ -132,8 +132,10 @@ impl Choker {
         let tries = !is_round && self.optimistic().any(|key| out.contains(&key));
         fill(rank(now, &earners, slots, mode), slots - u32::from(!tries), out);
         self.try_others(now, candidates, slots, is_round, rng, out);
-        // Nobody is left to try: no slot stays empty while somebody wants it.
-        fill(rank(now, candidates, u32::MAX, mode), slots, out);
+        // Nobody is left to try: no slot stays empty while somebody decent wants it. Those who have slots make use
+        // of what is not given to the others.
+        let decent: Vec<Candidate> = candidates.iter().filter(|peer| !peer.only_takes()).copied().collect();
+        fill(rank(now, &decent, u32::MAX, mode), slots, out);
         true
     }
 
@@ -168,11 +170,19 @@ impl Choker {
             }
             room
         });
-        while out.len() < slots as usize
-            && let Some(key) = optimistic(now, candidates, out, rng)
-        {
-            self.optimistic.push((key, now + OPTIMISTIC_TIME));
-            out.push(key);
+        // One slot is for anybody; the others, which nobody has earned, not for those who only take.
+        let first = self.optimistic.is_empty().then(|| optimistic(now, candidates, out, rng)).flatten();
+        let mut next = first.filter(|_| out.len() < slots as usize);
+        let decent: Vec<Candidate> = candidates.iter().filter(|peer| !peer.only_takes()).copied().collect();
+        loop {
+            if let Some(key) = next {
+                self.optimistic.push((key, now + OPTIMISTIC_TIME));
+                out.push(key);
+            }
+            next = (out.len() < slots as usize).then(|| optimistic(now, &decent, out, rng)).flatten();
+            if next.is_none() {
+                return;
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ pub struct Candidate {
     /// Payload bytes per second from it: of the last two rounds (see [`Recent`](super::Recent)), because over a
     /// shorter time a good partner may happen to have sent nothing.
     pub down_rate: u64,
-    /// Payload bytes per second to it.
-    pub up_rate: u64,
+    /// How many times it was unchoked.
+    pub turns: u32,
     /// Payload bytes to it since it was last unchoked.
     pub sent_since_unchoke: u64,
     /// When it was last unchoked; `Instant::ZERO` if never.
@@ -46,6 +46,11 @@ impl Candidate {
     /// Whether it had its chances and only ever takes.
     const fn is_taker(&self) -> bool {
         self.unreturned >= TAKER_ROUNDS
+    }
+
+    /// Whether it is a taker that could give. One that has nothing for us is not to blame.
+    pub(super) const fn only_takes(&self) -> bool {
+        self.is_taker() && self.refuses
     }
 }
 
@@ -83,7 +88,8 @@ pub fn rank(now: Instant, candidates: &[Candidate], slots: u32, mode: Mode) -> V
             (peer.snubbed, Reverse(sent), peer.is_taker(), peer.last_unchoked, peer.key)
         }),
         Mode::Seeding => waiting.sort_unstable_by_key(|peer| {
-            (!is_in_turn(now, peer), peer.last_unchoked, Reverse(peer.up_rate), peer.key)
+            // Whoever came in the same round as many others must not lose to the same ones every time.
+            (!is_in_turn(now, peer), peer.last_unchoked, peer.turns, peer.key)
         }),
     }
     waiting.iter().take(slots as usize).map(|peer| peer.key).collect()

@@ -28,7 +28,7 @@ impl Scene {
                 snubbed: false,
                 unchoked: false,
                 down_rate: rank * 1_000,
-                up_rate: 0,
+                turns: 0,
                 sent_since_unchoke: 0,
                 last_unchoked: Instant::ZERO,
                 connected_at: Instant::ZERO,
@@ -50,6 +50,7 @@ impl Scene {
             if unchoked && !peer.unchoked {
                 peer.last_unchoked = self.now;
                 peer.sent_since_unchoke = 0;
+                peer.turns += 1;
             }
             peer.unchoked = unchoked;
         }
@@ -153,7 +154,6 @@ fn a_seed_serves_everybody_for_about_as_long() {
         for peer in scene.next(3, Mode::Seeding) {
             let rate = (peer as u64 + 1) * 100_000;
             scene.peers[peer].sent_since_unchoke += rate * 10;
-            scene.peers[peer].up_rate = rate;
             served[peer] += 10;
         }
     }
@@ -186,4 +186,18 @@ fn no_slots_means_nobody() {
     let mut scene = Scene::new(3);
     assert_eq!(scene.next(0, Mode::Leeching), []);
     assert_eq!(scene.next(1, Mode::Leeching).len(), 1);
+}
+
+#[test]
+fn a_seed_serves_twenty_peers_for_equally_long() {
+    let mut scene = Scene::new(20);
+    let mut served = vec![0_u64; 20];
+    for _ in 0..360 * 8 {
+        for peer in scene.next(8, Mode::Seeding) {
+            scene.peers[peer].sent_since_unchoke += 40_000;
+            served[peer] += 1;
+        }
+    }
+    let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
+    assert!((most - least) * 20 <= *most, "{served:?}");
 }

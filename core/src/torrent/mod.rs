@@ -267,6 +267,8 @@ struct Slot {
     /// Payload sent to it before it was last unchoked.
     sent_before: u64,
     recent: Recent,
+    /// How many times it was unchoked.
+    turns: u32,
     /// Where it listens, as an address in `known` that is kept from being dialled meanwhile.
     listens: Option<SocketAddr>,
 }

@@ -84,6 +84,7 @@ impl Torrent {
             last_unchoked: Instant::ZERO,
             sent_before: 0,
             recent: Recent::new(now),
+            turns: 0,
             listens: (!incoming).then_some(address),
         }))
     }

@@ -19,7 +19,7 @@ const ALLOWED_FAST: u32 = 10;
 /// Bytes of them: all peers allow the same pieces, so that what each of them gives makes a whole one. More, and the
 /// crowd of the choked takes a good part of a slow uplink from those who earned a slot, while one that never
 /// gives anything has all it needs.
-const GRANT: u64 = 64 << 10;
+const GRANT: u64 = 32 << 10;
 /// Such grants may add up to so much beside one part in so many of what was given for a slot: whoever comes back
 /// again and again soon finds no more.
 const GRANTS_FREE: u64 = 1 << 20;
@@ -183,6 +183,7 @@ impl Torrent {
             slot.peer.choke();
         } else if slot.peer.is_choked() {
             slot.last_unchoked = now;
+            slot.turns += 1;
             slot.sent_before = slot.peer.totals().payload_up;
             slot.peer.unchoke();
         }
@@ -197,7 +198,7 @@ fn candidate(key: PeerKey, slot: &Slot, now: Instant) -> Candidate {
         snubbed: slot.peer.is_snubbed(),
         unchoked: !slot.peer.is_choked(),
         down_rate: slot.recent.rate(now, totals.payload_down - totals.unasked),
-        up_rate: slot.peer.up_rate(now),
+        turns: slot.turns,
         sent_since_unchoke: totals.payload_up - slot.sent_before,
         last_unchoked: slot.last_unchoked,
         connected_at: slot.since,
