@@ -23,7 +23,8 @@ fn alice_seeds(host: &mut impl Host, data: &Arc<Data>, spec: AddTorrent) -> Torr
     host.start("alice", false);
     host.put("alice", data, &all(data));
     let torrent = host.add("alice", data, spec);
-    host.wait("alice", &checked(torrent));
+    // Her files are made ready after they were checked, and only then does she answer.
+    host.wait("alice", &finished(torrent));
     torrent
 }
 
