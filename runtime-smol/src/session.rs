@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
-use pieceful_core::engine::{AddTorrent, Engine, PeerStatus, RateLimits, TorrentStatus};
+use pieceful_core::engine::{
+    AddTorrent, Engine, PeerStatus, RateLimits, SeedingLimits, TorrentStatus, UploadSlots,
+};
 use pieceful_core::id::TorrentId;
 use pieceful_core::time::Instant;
 use pieceful_std::events::Hub;
@@ -87,6 +89,26 @@ impl Session {
     /// Changes the limits for all torrents together.
     pub fn set_limits(&self, rates: RateLimits) {
         self.tell(move |engine, now| engine.set_limits(now, rates));
+    }
+
+    /// Changes how many peers are served at once, all torrents together.
+    pub fn set_upload_slots(&self, slots: UploadSlots) {
+        self.tell(move |engine, now| engine.set_upload_slots(now, slots));
+    }
+
+    /// Changes the limits of one torrent, which hold beside those for all.
+    pub fn set_torrent_limits(&self, id: TorrentId, rates: RateLimits) {
+        self.tell(move |engine, now| engine.set_torrent_limits(now, id, rates));
+    }
+
+    /// Changes how many connections a torrent may have; `None` is as many as any.
+    pub fn set_torrent_connections(&self, id: TorrentId, max: Option<u32>) {
+        self.tell(move |engine, now| engine.set_torrent_connections(now, id, max));
+    }
+
+    /// Changes how long a torrent goes on once it is complete; what it has given so far counts.
+    pub fn set_seeding_limits(&self, id: TorrentId, limits: SeedingLimits) {
+        self.tell(move |engine, now| engine.set_seeding_limits(now, id, limits));
     }
 
     /// A torrent's numbers; `None` when there is no such torrent (any more).

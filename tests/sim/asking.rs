@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::{Event, TorrentStatus};
+use pieceful_core::id::TorrentId;
 use pieceful_core::peer::CloseReason;
 use pieceful_core::time::Instant;
 
@@ -90,6 +91,13 @@ impl World {
     #[must_use]
     pub fn address(&self, name: &str) -> SocketAddr {
         self.nodes[self.index(name)].address
+    }
+
+    /// The numbers of one of a node's torrents.
+    #[must_use]
+    pub fn status_of(&self, name: &str, torrent: TorrentId) -> TorrentStatus {
+        let engine = self.engine_node(name).engine.as_ref().expect("a node that runs");
+        engine.torrent(torrent).expect("a torrent that is there")
     }
 
     /// The bytes of a file on the node's disk.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 
-use super::{AddError, AddTorrent, Engine, Input, RateLimits};
+use super::{AddError, AddTorrent, Engine, Input, RateLimits, SeedingLimits, UploadSlots};
 use crate::id::{ConnId, TorrentId};
 use crate::time::Instant;
 
@@ -26,6 +26,14 @@ pub enum Call {
     AddPeer(TorrentId, SocketAddr),
     /// [`Engine::set_limits`]
     SetLimits(RateLimits),
+    /// [`Engine::set_torrent_limits`]
+    SetTorrentLimits(TorrentId, RateLimits),
+    /// [`Engine::set_torrent_connections`]
+    SetTorrentConnections(TorrentId, Option<u32>),
+    /// [`Engine::set_seeding_limits`]
+    SetSeedingLimits(TorrentId, SeedingLimits),
+    /// [`Engine::set_upload_slots`]
+    SetUploadSlots(UploadSlots),
     /// [`Engine::shutdown`]
     Shutdown,
     /// [`Engine::accept`]
@@ -58,6 +66,10 @@ impl Engine {
             Call::Resume(id) => self.resume(now, id),
             Call::AddPeer(id, peer) => self.add_peer(now, id, peer),
             Call::SetLimits(rates) => self.set_limits(now, rates),
+            Call::SetTorrentLimits(id, rates) => self.set_torrent_limits(now, id, rates),
+            Call::SetTorrentConnections(id, max) => self.set_torrent_connections(now, id, max),
+            Call::SetSeedingLimits(id, limits) => self.set_seeding_limits(now, id, limits),
+            Call::SetUploadSlots(slots) => self.set_upload_slots(now, slots),
             Call::Shutdown => self.shutdown(now),
             Call::Handle(input) => self.handle(now, input),
             Call::Timeout => self.handle_timeout(now),

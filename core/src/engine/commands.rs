@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::deadlines::Owner;
-use super::{AddError, AddTorrent, Engine, RateLimits, SeedingLimits, Stopping};
+use super::{AddError, AddTorrent, Engine, RateLimits, SeedingLimits, Stopping, UploadSlots};
 use crate::id::TorrentId;
 use crate::time::Instant;
 use crate::torrent::{Settings, Source, Torrent};
@@ -35,7 +35,6 @@ impl Engine {
             peer: self.peer_limits(),
             peers_max: spec.peers_max.unwrap_or(limits.torrent_connections_max),
             known_max: limits.known_peers_max,
-            checking_max: limits.checking_max,
             unchoked_max: limits.unchoked_max,
         };
         let mut actions = core::mem::take(&mut self.actions);
@@ -79,11 +78,37 @@ impl Engine {
     pub fn set_limits(&mut self, now: Instant, rates: RateLimits) {
         self.advance(now);
         self.common.upload.set_rate(self.now, rates.upload);
+        self.config.rates = rates;
+        self.common.slots.set(self.config.upload_slots, rates.upload);
         self.download.set_rate(self.now, rates.download);
         if self.stopping == Stopping::Told {
             return;
         }
         self.deadlines.arm(Owner::Throttle, Some(self.now));
+    }
+
+    /// Changes how many peers are served at once, all torrents together; within seconds that is so.
+    pub fn set_upload_slots(&mut self, now: Instant, slots: UploadSlots) {
+        self.advance(now);
+        self.config.upload_slots = slots;
+        self.common.slots.set(slots, self.config.rates.upload);
+    }
+
+    /// Changes the limits of one torrent, which hold beside those for all.
+    pub fn set_torrent_limits(&mut self, now: Instant, id: TorrentId, rates: RateLimits) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| torrent.set_rates(rates, turn));
+        if self.stopping != Stopping::Told {
+            self.deadlines.arm(Owner::Throttle, Some(self.now));
+        }
+    }
+
+    /// Changes how many connections a torrent may have; `None` is as many as any. Those that were of least use
+    /// are closed at once when there are more.
+    pub fn set_torrent_connections(&mut self, now: Instant, id: TorrentId, max: Option<u32>) {
+        self.advance(now);
+        let max = max.unwrap_or(self.config.limits.torrent_connections_max);
+        self.with_torrent(id, |torrent, turn| torrent.set_peers_max(max, turn));
     }
 
     /// Changes how long a torrent goes on once it is complete; what it has given so far counts.

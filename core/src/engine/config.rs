@@ -24,6 +24,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bytes per second, all torrents together.
     pub rates: RateLimits,
+    /// Peers served at once, all torrents together.
+    pub upload_slots: UploadSlots,
 }
 
 impl Default for Config {
@@ -36,12 +38,13 @@ impl Default for Config {
             direct_blocks: false,
             limits: Limits::default(),
             rates: RateLimits::default(),
+            upload_slots: UploadSlots::default(),
         }
     }
 }
 
 pub use crate::picker::PieceOrder;
-pub use crate::torrent::{AddTorrent, RateLimits};
+pub use crate::torrent::{AddTorrent, RateLimits, UploadSlots};
 
 /// Why a torrent was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

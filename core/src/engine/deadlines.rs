@@ -24,6 +24,8 @@ pub(super) enum Owner {
     Udp,
     /// Connections that wait for the download limit.
     Throttle,
+    /// Torrents that wait for the upload limit.
+    Uplink,
 }
 
 impl Owner {
@@ -34,6 +36,7 @@ impl Owner {
             Self::Dial(_) => "dial",
             Self::Udp => "udp tracker",
             Self::Throttle => "download limit",
+            Self::Uplink => "upload limit",
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Limits {
     pub read_bytes_max: u32,
     /// Bytes handed to one connection and not yet taken by the system.
     pub send_bytes_max: u32,
-    /// Pieces being hashed at once while checking files, so that all disk workers are busy.
+    /// Pieces being hashed at once while checking files, all torrents together, so that all disk workers are busy.
     pub checking_max: u32,
     /// Our requests outstanding at one peer.
     pub asked_max: u32,

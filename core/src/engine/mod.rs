@@ -26,7 +26,7 @@ pub use crate::torrent::{
     Event, PeerStatus, SeedingLimits, TorrentError, TorrentState, TorrentStatus, Traffic,
 };
 pub use call::{Call, Returned};
-pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits};
+pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits, UploadSlots};
 pub use contract::Breaches;
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};
 pub use limits::Limits;
@@ -38,7 +38,7 @@ use crate::peer::Peer;
 use crate::rate::Bucket;
 use crate::rng::{Rng, Seed};
 use crate::time::Instant;
-use crate::torrent::{self, Outside, Task, Torrent};
+use crate::torrent::{self, Checks, Outside, Slots, Task, Torrent, Uplink};
 use crate::tracker::{AnnounceTag, QueryTag, UdpTrackers};
 use common::Common;
 use deadlines::Deadlines;
@@ -66,8 +66,9 @@ pub struct Engine {
     connecting: u32,
     /// Incoming connections that have not said which torrent they want, oldest first.
     greeting: VecDeque<ConnId>,
-    /// Torrents that would dial, had there been room.
+    /// Torrents that would dial, had there been room, and the one whose turn was last.
     dial_waiting: BTreeSet<TorrentId>,
+    dialled_last: TorrentId,
 
     ops: SlotMap<DiskOp, (TorrentId, Task)>,
     /// Connections that are not read because the disk is behind, or because of a download limit.
@@ -139,6 +140,7 @@ impl Engine {
             connecting: 0,
             greeting: VecDeque::new(),
             dial_waiting: BTreeSet::new(),
+            dialled_last: TorrentId::default(),
             ops: SlotMap::with_key(),
             stalled: Vec::new(),
             throttled: Vec::new(),
@@ -146,8 +148,10 @@ impl Engine {
             common: Common {
                 rng: rng.fork("torrents"),
                 budget: Budget::new(limits.write_bytes_max, limits.read_bytes_max),
-                upload: Bucket::new(config.rates.upload),
+                upload: Uplink::new(config.rates.upload),
                 outside: Outside::default(),
+                checks: Checks::new(limits.checking_max),
+                slots: Slots::new(config.upload_slots, config.rates.upload),
             },
             fetches: SlotMap::with_key(),
             fetches_waiting: VecDeque::new(),

@@ -5,7 +5,7 @@ use alloc::string::String;
 use super::{Engine, contract};
 use crate::disk::{DiskDone, DiskError, DiskErrorKind};
 use crate::id::DiskOp;
-use crate::torrent::Task;
+use crate::torrent::{Task, Torrent};
 
 impl Engine {
     pub(super) fn on_disk(&mut self, op: DiskOp, result: Result<DiskDone, DiskError>) {
@@ -25,7 +25,15 @@ impl Engine {
             _ => {
                 self.with_torrent(id, |torrent, turn| torrent.disk_done(task, result, turn));
                 self.read_stalled();
+                self.check_on();
             }
+        }
+    }
+
+    /// There may be a place to check a piece: torrents that wait for it take turns.
+    fn check_on(&mut self) {
+        while let Some(id) = self.common.checks.next() {
+            self.with_torrent(id, Torrent::check_in_turn);
         }
     }
 }

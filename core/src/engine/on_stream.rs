@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::Bound;
 
 use bytes::Bytes;
 
@@ -11,48 +12,63 @@ use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, StreamEn
 use crate::cx::Cx;
 use crate::id::{ConnId, PeerKey, TorrentId};
 use crate::peer::{self, CloseReason, Peer};
+use crate::torrent::Torrent;
 
 impl Engine {
-    /// Dials peers of a torrent that are due, as far as there is room for connections.
+    /// Sees to it that peers of a torrent are dialled when they are due, in turn with those of others.
     pub(super) fn dial(&mut self, id: TorrentId) {
-        loop {
-            let limits = &self.config.limits;
-            let room = self.connecting < limits.connecting_max
-                && (self.conns.len() as u32) < limits.connections_max
-                && self.stopping == Stopping::No;
-            let Some(torrent) = self.torrents.get_mut(id) else { return };
-            let Some(at) = torrent.next_dial() else { return };
-            if at > self.now {
-                self.deadlines.arm(Owner::Dial(id), Some(at));
-                return;
-            }
-            if !room {
-                self.dial_waiting.insert(id);
-                return;
-            }
-            let Some(to) = torrent.take_dial(self.now, &self.common.outside) else { return };
-            let conn = self.conns.insert(Conn {
-                owner: ConnOwner::Closing,
-                address: to,
-                connecting: true,
-                stalled: false,
-                throttled: false,
-            });
-            self.connecting += 1;
-            self.out.push_back(Output::Connect { conn, to });
-            let peer = self.let_torrent(id, |torrent, turn| torrent.dial(conn, to, turn));
-            if let (Some(peer), Some(conn)) = (peer, self.conns.get_mut(conn)) {
-                conn.owner = ConnOwner::Torrent(id, peer);
-            }
-            self.arm_conn(conn);
+        let Some(at) = self.torrents.get(id).and_then(Torrent::next_dial) else { return };
+        if at > self.now {
+            self.deadlines.arm(Owner::Dial(id), Some(at));
+        } else {
+            self.dial_waiting.insert(id);
+            self.dial_on();
         }
     }
 
-    /// There is room again: torrents that waited for it take turns.
+    /// As far as there is room for connections, torrents that wait for it take turns, a peer at a time.
     fn dial_on(&mut self) {
-        if let Some(id) = self.dial_waiting.pop_first() {
-            self.dial(id);
+        while self.may_dial() {
+            let after = (Bound::Excluded(self.dialled_last), Bound::Unbounded);
+            let next = self.dial_waiting.range(after).next().or_else(|| self.dial_waiting.first());
+            let Some(&id) = next else { return };
+            self.dialled_last = id;
+            self.dial_one(id);
+            match self.torrents.get(id).and_then(Torrent::next_dial) {
+                Some(at) if at <= self.now => {}
+                at => {
+                    self.dial_waiting.remove(&id);
+                    self.deadlines.arm(Owner::Dial(id), at);
+                }
+            }
         }
+    }
+
+    fn may_dial(&self) -> bool {
+        let limits = &self.config.limits;
+        self.connecting < limits.connecting_max
+            && (self.conns.len() as u32) < limits.connections_max
+            && self.stopping == Stopping::No
+    }
+
+    fn dial_one(&mut self, id: TorrentId) {
+        let outside = &self.common.outside;
+        let to = self.torrents.get_mut(id).and_then(|torrent| torrent.take_dial(self.now, outside));
+        let Some(to) = to else { return };
+        let conn = self.conns.insert(Conn {
+            owner: ConnOwner::Closing,
+            address: to,
+            connecting: true,
+            stalled: false,
+            throttled: false,
+        });
+        self.connecting += 1;
+        self.out.push_back(Output::Connect { conn, to });
+        let peer = self.let_torrent(id, |torrent, turn| torrent.dial(conn, to, turn));
+        if let (Some(peer), Some(conn)) = (peer, self.conns.get_mut(conn)) {
+            conn.owner = ConnOwner::Torrent(id, peer);
+        }
+        self.arm_conn(conn);
     }
 
     pub(super) fn on_accept(&mut self, from: SocketAddr) -> Option<ConnId> {
@@ -253,6 +269,7 @@ impl Engine {
             // or these were the last it gives, and trackers are to be told so.
             if let Some(waiting) = self.torrents.get(torrent).filter(|torrent| torrent.is_held_back()) {
                 self.deadlines.arm(Owner::Torrent(torrent), waiting.deadline());
+                self.deadlines.arm(Owner::Uplink, self.common.upload.deadline(self.now));
             }
         }
     }

@@ -20,7 +20,20 @@ impl Engine {
                 Owner::Dial(id) => self.dial(id),
                 Owner::Udp => self.with_udp(UdpTrackers::tick),
                 Owner::Throttle => self.read_throttled(),
+                Owner::Uplink => self.serve_in_turn(),
             }
         }
+    }
+
+    /// The upload limit allows more: torrents that wait for it take turns.
+    fn serve_in_turn(&mut self) {
+        while let Some(id) = self.common.upload.next(self.now) {
+            let had = self.common.upload.had();
+            self.with_torrent(id, Torrent::serve_on);
+            if self.common.upload.had() == had {
+                self.common.upload.pass(id);
+            }
+        }
+        self.deadlines.arm(Owner::Uplink, self.common.upload.deadline(self.now));
     }
 }

@@ -27,6 +27,7 @@ impl Engine {
         if let Some(torrent) = self.torrents.get(id) {
             self.deadlines.arm(Owner::Torrent(id), torrent.deadline());
         }
+        self.deadlines.arm(Owner::Uplink, self.common.upload.deadline(self.now));
         Some(result)
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Check {
     /// Pieces that may be there, still to be hashed.
     queue: alloc::collections::VecDeque<PieceIndex>,
     outstanding: u32,
+    /// It waits for its turn among other torrents that are being checked.
+    in_line: bool,
     pub(super) looked_at: u32,
 }
 
@@ -41,6 +43,7 @@ impl Torrent {
             existing,
             queue: (0..pieces).map(PieceIndex).filter(|piece| possible.get(*piece)).collect(),
             outstanding: 0,
+            in_line: false,
             looked_at: pieces - possible.count(),
         });
         self.check_on(turn);
@@ -70,18 +73,43 @@ impl Torrent {
         possible
     }
 
-    fn check_on(&mut self, turn: &mut Turn<'_>) {
+    /// Hashes as many pieces at once as there are places for, unless other torrents wait for them.
+    pub(super) fn check_on(&mut self, turn: &mut Turn<'_>) {
         loop {
             let Stage::Checking(check) = &mut self.stage else { return };
-            if check.outstanding >= self.settings.checking_max {
+            if self.paused || check.in_line {
                 return;
             }
-            let Some(piece) = check.queue.pop_front() else { break };
-            check.outstanding += 1;
-            self.disk(Task::Check(piece), DiskAction::Hash { piece }, turn);
+            if check.queue.is_empty() {
+                break;
+            }
+            if !turn.checks.begin() {
+                check.in_line = true;
+                return turn.checks.wait(self.id);
+            }
+            self.check_next(turn);
         }
         if matches!(&self.stage, Stage::Checking(check) if check.outstanding == 0) {
             self.check_ended(turn);
+        }
+    }
+
+    /// It is this torrent's turn: hashes a piece, and stands in line again behind the others.
+    pub fn check_in_turn(&mut self, turn: &mut Turn<'_>) {
+        let Stage::Checking(check) = &mut self.stage else { return };
+        check.in_line = false;
+        if !self.paused && !check.queue.is_empty() {
+            turn.checks.begin_in_turn();
+            self.check_next(turn);
+        }
+        self.check_on(turn);
+    }
+
+    fn check_next(&mut self, turn: &mut Turn<'_>) {
+        let Stage::Checking(check) = &mut self.stage else { return };
+        if let Some(piece) = check.queue.pop_front() {
+            check.outstanding += 1;
+            self.disk(Task::Check(piece), DiskAction::Hash { piece }, turn);
         }
     }
 

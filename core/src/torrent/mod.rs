@@ -14,8 +14,10 @@ mod known;
 mod peers;
 mod room;
 mod seeding;
+mod share;
 mod spec;
 mod status;
+mod uplink;
 mod upload;
 mod verify;
 mod views;
@@ -35,7 +37,9 @@ pub use error::TorrentError;
 pub use event::Event;
 pub use known::Source;
 pub use seeding::SeedingLimits;
+pub use share::{Checks, Slots, UploadSlots};
 pub use spec::{AddTorrent, RateLimits};
+pub use uplink::Uplink;
 pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
 
 use crate::choke::{Choker, Recent};
@@ -128,8 +132,6 @@ pub struct Settings {
     pub peers_max: u32,
     /// Most known addresses.
     pub known_max: u32,
-    /// Most pieces hashed at once while checking.
-    pub checking_max: u32,
     /// Most upload slots.
     pub unchoked_max: u32,
 }
@@ -146,9 +148,13 @@ pub struct Turn<'a> {
     /// Bytes the disk holds for all torrents.
     pub budget: &'a mut Budget,
     /// The upload limit of all torrents together.
-    pub upload: &'a mut Bucket,
+    pub upload: &'a mut Uplink,
     /// What we look like from outside.
     pub outside: &'a mut Outside,
+    /// Whose turn it is to hash while files are checked.
+    pub checks: &'a mut Checks,
+    /// Upload slots of all torrents together.
+    pub slots: &'a mut Slots,
 }
 
 /// What a torrent wants done.
@@ -245,7 +251,8 @@ enum Stage {
     Active,
     /// Nothing more happens until the owner says so.
     Failed,
-    /// The owner has said so; the disk has not answered everything from before the failure.
+    /// The owner has said so, and the disk has not answered everything from before the failure; or the owner has
+    /// yet to say so for the first time.
     Reopening,
     /// Saying good-bye.
     Leaving { closing: bool, closed: bool },
@@ -316,8 +323,8 @@ impl Torrent {
             overwrite: spec.overwrite,
             serve_only: spec.serve_only,
             begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
-            stage: Stage::Opening,
-            paused: false,
+            stage: if spec.paused { Stage::Reopening } else { Stage::Opening },
+            paused: spec.paused,
             picker,
             peers: SlotMap::with_key(),
             known: Known::new(settings.known_max),
@@ -353,7 +360,9 @@ impl Torrent {
         for peer in spec.peers {
             torrent.known.add(peer, Source::User, turn.now, turn.rng);
         }
-        torrent.disk(Task::Open, DiskAction::Open { layout: torrent.layout.clone() }, turn);
+        if !torrent.paused {
+            torrent.disk(Task::Open, DiskAction::Open { layout: torrent.layout.clone() }, turn);
+        }
         Ok(torrent)
     }
 
@@ -388,10 +397,11 @@ impl Torrent {
     pub fn resume(&mut self, turn: &mut Turn<'_>) {
         let was_paused = core::mem::replace(&mut self.paused, false);
         match self.stage {
-            Stage::Failed => {
+            Stage::Failed | Stage::Reopening => {
                 self.stage = Stage::Reopening;
                 self.reopen(turn);
             }
+            Stage::Checking(_) => self.check_on(turn),
             Stage::Active if was_paused => self.start_announcing(turn),
             _ => {}
         }
@@ -399,7 +409,7 @@ impl Torrent {
 
     /// Looks at the files anew, once nothing from before the failure can come in between.
     fn reopen(&mut self, turn: &mut Turn<'_>) {
-        if self.disk_pending > 0 {
+        if self.disk_pending > 0 || self.paused {
             return;
         }
         let layout = &self.layout;
@@ -488,6 +498,7 @@ impl Torrent {
                 turn.budget.end_read(block.len);
                 self.seeding.end_promise(block.len);
             }
+            Task::Check(_) => turn.checks.end(),
             _ => {}
         }
         match &mut self.stage {
@@ -529,10 +540,18 @@ impl Torrent {
         (at > now).then_some(at)
     }
 
+    /// Other limits from now on.
+    pub fn set_rates(&mut self, rates: RateLimits, turn: &mut Turn<'_>) {
+        self.upload.set_rate(turn.now, rates.upload);
+        self.download.set_rate(turn.now, rates.download);
+        self.tick(turn);
+    }
+
     fn close_all(&mut self, turn: &mut Turn<'_>) {
         let all: Vec<PeerKey> = self.peers.keys().collect();
         for key in all {
             self.close(key, CloseReason::TorrentStopped, turn);
         }
+        turn.slots.leave(self.id);
     }
 }

@@ -299,6 +299,7 @@ impl Torrent {
         uncount(&mut self.picker, slot.counted, &slot.peer);
         if self.peers.is_empty() {
             self.picker.rest();
+            turn.slots.leave(self.id);
         }
         self.starved.remove(&key);
         let totals = slot.peer.totals();

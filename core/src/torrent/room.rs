@@ -48,6 +48,19 @@ impl Torrent {
         }
     }
 
+    /// So many connections and no more from now on: those that exchange least go first.
+    pub fn set_peers_max(&mut self, max: u32, turn: &mut Turn<'_>) {
+        self.settings.peers_max = max;
+        let now = turn.now;
+        let rate = |slot: &Slot| slot.peer.down_rate(now) + slot.peer.up_rate(now);
+        let mut all: Vec<_> =
+            self.peers.iter().map(|(key, slot)| (rate(slot), worth(slot), slot.since, key)).collect();
+        all.sort_unstable();
+        for (.., key) in all.into_iter().rev().skip(max as usize) {
+            self.close(key, CloseReason::NoRoom, turn);
+        }
+    }
+
     /// Peers that have been here for long enough and neither gave nor took anything. One that waits for us to
     /// serve it is not to blame for that, and those we are still connecting to have a deadline of their own.
     fn idle(&self, now: Instant) -> impl Iterator<Item = (PeerKey, &Slot)> {

@@ -48,6 +48,8 @@ pub struct AddTorrent {
     pub serve_only: bool,
     /// How long it goes on once it is complete.
     pub seeding: SeedingLimits,
+    /// Stands still until it is resumed: its files are not looked at before.
+    pub paused: bool,
     /// What an earlier run saved under [`SaveKey::Torrent`](crate::engine::SaveKey::Torrent).
     pub saved: Option<Bytes>,
 }
@@ -67,6 +69,7 @@ impl AddTorrent {
             rates: RateLimits::default(),
             serve_only: false,
             seeding: SeedingLimits::default(),
+            paused: false,
             saved: None,
         }
     }

@@ -79,8 +79,7 @@ impl Torrent {
         if self.seeding.has_promised_enough() {
             return false;
         }
-        if turn.upload.available_at(turn.now, len) > turn.now
-            || self.upload.available_at(turn.now, len) > turn.now
+        if self.upload.available_at(turn.now, len) > turn.now || !turn.upload.may_send(turn.now, self.id, len)
         {
             return false;
         }
@@ -136,7 +135,7 @@ impl Torrent {
     }
 
     /// Goes on with peers that had to wait, in turn.
-    pub(super) fn serve_on(&mut self, turn: &mut Turn<'_>) {
+    pub fn serve_on(&mut self, turn: &mut Turn<'_>) {
         self.serve_again = None;
         for _ in 0..self.serve_waiting.len() {
             let Some(key) = self.serve_waiting.pop_front() else { return };
@@ -167,8 +166,11 @@ impl Torrent {
             .map(|(key, slot)| candidate(key, slot, now))
             .collect();
         let mode = if self.picker.is_complete() { Mode::Seeding } else { Mode::Leeching };
+        let wanted = candidates.iter().filter(|peer| peer.interested).count() as u32;
+        let most = self.settings.unchoked_max;
+        let slots = turn.slots.claim(now, self.id, wanted.min(most)).min(most);
         let mut unchoked = core::mem::take(&mut self.unchoked);
-        if self.choker.tick(now, &candidates, self.settings.unchoked_max, mode, turn.rng, &mut unchoked) {
+        if self.choker.tick(now, &candidates, slots, mode, turn.rng, &mut unchoked) {
             for candidate in &candidates {
                 self.set_choked(candidate.key, !unchoked.contains(&candidate.key), now);
                 self.flush(candidate.key, turn);
