@@ -43,6 +43,7 @@ pub mod fetcher;
 mod listener;
 pub mod resolver;
 pub mod saver;
+mod sending;
 pub mod session;
 pub mod store;
 mod stream;

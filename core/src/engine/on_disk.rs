@@ -32,7 +32,7 @@ impl Engine {
 
     /// There may be a place to check a piece: torrents that wait for it take turns.
     fn check_on(&mut self) {
-        while let Some(id) = self.common.checks.next() {
+        while let Some(id) = self.common.checks.next_in_line() {
             self.with_torrent(id, Torrent::check_in_turn);
         }
     }

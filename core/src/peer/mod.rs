@@ -302,21 +302,15 @@ impl Peer {
         }
         if cx.now >= self.outgoing.last + KEEP_ALIVE {
             Message::KeepAlive.encode(self.outgoing.control());
-            self.settle();
+            // Nothing was said for so long that room for much is a waste.
+            self.asking.settle();
+            self.serving.settle();
         }
         if self.reading && self.asking.snub(cx.now) {
             cx.out.push(Action::Snubbed);
             self.withdraw(cx);
         }
         Ok(())
-    }
-
-    /// Nothing was said for so long that room for much is a waste: lets go of what is not in use.
-    fn settle(&mut self) {
-        self.asking.settle();
-        self.serving.settle();
-        self.allowed.shrink_to_fit();
-        self.suggested.shrink_to_fit();
     }
 
     /// When [`tick`](Self::tick) is next of use.

@@ -45,7 +45,7 @@ impl Checks {
     }
 
     /// The torrent whose turn it is, if there is a place.
-    pub fn next(&mut self) -> Option<TorrentId> {
+    pub fn next_in_line(&mut self) -> Option<TorrentId> {
         if self.under_way < self.max { self.waiting.pop_front() } else { None }
     }
 }
@@ -178,11 +178,11 @@ mod tests {
         assert!(checks.begin() && checks.begin() && !checks.begin());
         checks.wait(ids[0]);
         checks.wait(ids[1]);
-        assert_eq!(checks.next(), None);
+        assert_eq!(checks.next_in_line(), None);
         checks.end();
         assert!(!checks.begin(), "others were first");
-        assert_eq!(checks.next(), Some(ids[0]));
+        assert_eq!(checks.next_in_line(), Some(ids[0]));
         checks.begin_in_turn();
-        assert_eq!(checks.next(), None);
+        assert_eq!(checks.next_in_line(), None);
     }
 }
