@@ -74,6 +74,8 @@ pub struct Engine {
     /// Connections that are not read because the disk is behind, or because of a download limit.
     stalled: Vec<ConnId>,
     throttled: Vec<ConnId>,
+    /// Those that are read again, each on the promise of a block within the limits that has yet to come.
+    released: BTreeSet<ConnId>,
     download: Bucket,
     /// What torrents share.
     common: Common,
@@ -144,6 +146,7 @@ impl Engine {
             ops: SlotMap::with_key(),
             stalled: Vec::new(),
             throttled: Vec::new(),
+            released: BTreeSet::new(),
             download: Bucket::new(config.rates.download),
             common: Common {
                 rng: rng.fork("torrents"),

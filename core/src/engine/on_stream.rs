@@ -10,9 +10,13 @@ use bytes::Bytes;
 use super::deadlines::Owner;
 use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, StreamEnd};
 use crate::cx::Cx;
-use crate::id::{ConnId, PeerKey, TorrentId};
+use crate::id::{BLOCK_LEN, ConnId, PeerKey, TorrentId};
 use crate::peer::{self, CloseReason, Peer};
 use crate::torrent::Torrent;
+
+/// What a connection is expected to bring when it is read again after a limit was used up. Were all of them let loose at
+/// once, a hundred would bring megabytes before the limit could tell.
+const PROMISE: u64 = BLOCK_LEN as u64;
 
 impl Engine {
     /// Sees to it that peers of a torrent are dialled when they are due, in turn with those of others.
@@ -184,6 +188,7 @@ impl Engine {
     /// Stops reading from a connection while the disk is behind or a download limit is used up. Only those
     /// that just brought something are stopped, so this costs nothing for all others.
     fn hold_back(&mut self, id: ConnId, torrent: TorrentId, peer: PeerKey, bytes: u64) {
+        self.end_promise(id);
         self.download.spend(self.now, bytes);
         let all = self.download.available_at(self.now, 1);
         let own = self.torrents.get_mut(torrent).and_then(|torrent| torrent.throttle(self.now, bytes));
@@ -233,23 +238,30 @@ impl Engine {
         }
     }
 
-    /// The download limit allows more: reading goes on, until it is used up again.
+    /// The download limit allows more: reading goes on, from as many connections as there is room for a block of,
+    /// those first that have waited longest.
     pub(super) fn read_throttled(&mut self) {
         let mut still = Vec::new();
-        for id in core::mem::take(&mut self.throttled) {
+        let mut waiting = core::mem::take(&mut self.throttled).into_iter();
+        for id in waiting.by_ref() {
             let Some(conn) = self.conns.get_mut(id) else { continue };
-            let own = match conn.owner {
-                ConnOwner::Torrent(torrent, _) => {
-                    self.torrents.get_mut(torrent).and_then(|torrent| torrent.throttle(self.now, 0))
-                }
-                _ => None,
-            };
             let all = self.download.available_at(self.now, 1);
-            let until = own.map_or(all, |own| own.max(all));
-            if until > self.now {
+            if all > self.now {
                 still.push(id);
-                self.deadlines.arm(Owner::Throttle, Some(until));
-                continue;
+                self.deadlines.arm(Owner::Throttle, Some(all));
+                break; // and all the others wait for the same
+            }
+            if let ConnOwner::Torrent(torrent, _) = conn.owner
+                && let Some(torrent) = self.torrents.get_mut(torrent)
+            {
+                if let Some(until) = torrent.throttle(self.now, 0) {
+                    still.push(id);
+                    self.deadlines.arm(Owner::Throttle, Some(until));
+                    continue;
+                }
+                torrent.throttle(self.now, PROMISE);
+                self.download.spend(self.now, PROMISE);
+                self.released.insert(id);
             }
             conn.throttled = false;
             if !conn.stalled {
@@ -257,7 +269,21 @@ impl Engine {
                 self.arm_conn(id);
             }
         }
+        still.extend(waiting);
         self.throttled = still;
+    }
+
+    /// What was promised to a connection has come, or never will.
+    fn end_promise(&mut self, id: ConnId) {
+        if self.released.is_empty() || !self.released.remove(&id) {
+            return;
+        }
+        self.download.give_back(PROMISE);
+        if let Some(Conn { owner: ConnOwner::Torrent(torrent, _), .. }) = self.conns.get(id)
+            && let Some(torrent) = self.torrents.get_mut(*torrent)
+        {
+            torrent.unthrottle(PROMISE);
+        }
     }
 
     pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32) {
@@ -275,6 +301,7 @@ impl Engine {
     }
 
     pub(super) fn on_closed(&mut self, id: ConnId, end: StreamEnd) {
+        self.end_promise(id);
         let Some(conn) = self.conns.remove(id) else { return };
         self.deadlines.disarm(Owner::Conn(id));
         if conn.connecting {

@@ -274,6 +274,8 @@ struct Slot {
     /// Payload sent to it before it was last unchoked.
     sent_before: u64,
     recent: Recent,
+    /// It stands in `serve_waiting`.
+    waits: bool,
     /// How many times it was unchoked.
     turns: u32,
     /// Where it listens, as an address in `known` that is kept from being dialled meanwhile.
@@ -531,6 +533,11 @@ impl Torrent {
             // A driver that answers one action with the result of another: the engine has said so already.
             (_, Ok(_)) => {}
         }
+    }
+
+    /// Gives back `bytes` taken out of the torrent's download limit that did not come.
+    pub fn unthrottle(&mut self, bytes: u64) {
+        self.download.give_back(bytes);
     }
 
     /// Takes `bytes` that arrived out of the torrent's download limit; says when to read on, if not now.

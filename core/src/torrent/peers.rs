@@ -85,6 +85,7 @@ impl Torrent {
             sent_before: 0,
             recent: Recent::new(now),
             turns: 0,
+            waits: false,
             listens: (!incoming).then_some(address),
         }))
     }

@@ -58,18 +58,35 @@ impl Torrent {
         slot.peer.allow(&pieces, bytes);
     }
 
-    /// Serves a peer's requests as far as the connection, the disk and the limits have room.
+    /// Serves a peer's requests as far as the connection, the disk and the limits have room. Where others wait for
+    /// these already, it waits behind them.
     pub(super) fn serve(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        if slot.waits {
+            return;
+        }
+        if self.serve_waiting.is_empty() {
+            self.serve_now(key, turn);
+        } else if slot.peer.next_to_serve().is_some() {
+            self.wait_to_serve(key, turn.now);
+        }
+    }
+
+    fn serve_now(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         while let Some(slot) = self.peers.get_mut(key)
             && let Some(block) = slot.peer.next_to_serve()
         {
             if !self.serve_block(key, block, turn) {
-                if !self.serve_waiting.contains(&key) {
-                    self.serve_waiting.push_back(key);
-                }
-                self.serve_again = Some(turn.now + SERVE_AGAIN);
-                return;
+                return self.wait_to_serve(key, turn.now);
             }
+        }
+    }
+
+    fn wait_to_serve(&mut self, key: PeerKey, now: Instant) {
+        if let Some(slot) = self.peers.get_mut(key) {
+            slot.waits = true;
+            self.serve_waiting.push_back(key);
+            self.serve_again = Some(now + SERVE_AGAIN);
         }
     }
 
@@ -136,10 +153,14 @@ impl Torrent {
 
     /// Goes on with peers that had to wait, in turn.
     pub fn serve_on(&mut self, turn: &mut Turn<'_>) {
-        self.serve_again = None;
+        if self.serve_again.take().is_none() {
+            return;
+        }
         for _ in 0..self.serve_waiting.len() {
-            let Some(key) = self.serve_waiting.pop_front() else { return };
-            self.serve(key, turn);
+            let Some(key) = self.serve_waiting.pop_front() else { break };
+            let Some(slot) = self.peers.get_mut(key) else { continue };
+            slot.waits = false;
+            self.serve_now(key, turn);
             self.flush(key, turn);
             if self.serve_waiting.back() == Some(&key) {
                 return; // still no room, so there is none for the others either
