@@ -51,7 +51,7 @@ use crate::bitfield::Bitfield;
 use crate::chain::Chain;
 use crate::cx::Cx;
 use crate::id::{BLOCK_LEN, Block, PieceIndex};
-use crate::rate::{Meter, Pace};
+use crate::rate::Meter;
 use crate::time::Instant;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::{self, Decoder, Message};
@@ -66,7 +66,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(150);
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// From connecting to the end of the handshake, all of it: a peer that sends a byte a second gains nothing.
 const GREETING_TIME: Duration = Duration::from_secs(10);
-/// Pieces a peer may suggest, or allow us while choked, that we remember.
+/// Pieces a peer suggests that we remember, the latest ones; and pieces it allows us while choked, the first ones.
 const HINTS_MAX: usize = 32;
 /// Payload nobody asked for that a peer may send before it is closed, beside as much as it sent of what was asked:
 /// one that sends everything twice is worth having if there is nobody else.
@@ -558,18 +558,6 @@ impl Peer {
     #[must_use]
     pub fn requests_waiting(&self) -> usize {
         self.serving.len()
-    }
-
-    /// How fast it sends what it was asked for; `None` while its bytes are not read.
-    #[must_use]
-    pub fn pace(&self, now: Instant) -> Option<Pace> {
-        self.reading.then(|| self.asking.pace(now))
-    }
-
-    /// How fast it would send something in another's place.
-    #[must_use]
-    pub fn helping_pace(&self, now: Instant) -> Option<Pace> {
-        self.reading.then(|| self.asking.helping_pace(now))
     }
 
     /// Payload bytes per second from it.

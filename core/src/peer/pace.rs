@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::Peer;
 use crate::rate::Pace;
 use crate::time::Instant;
 
@@ -10,6 +11,20 @@ use crate::time::Instant;
 const UNPROVEN: Duration = Duration::from_millis(500);
 /// So many blocks make up the average; the latest count most.
 const BLOCKS: u32 = 16;
+
+impl Peer {
+    /// How fast it sends what it was asked for; `None` while its bytes are not read.
+    #[must_use]
+    pub fn pace(&self, now: Instant) -> Option<Pace> {
+        self.reading.then(|| self.asking.pace(now))
+    }
+
+    /// How fast it would send something in another's place.
+    #[must_use]
+    pub fn helping_pace(&self, now: Instant) -> Option<Pace> {
+        self.reading.then(|| self.asking.helping_pace(now))
+    }
+}
 
 /// Measures it, from turn to turn: a request has its turn once the one before it is answered.
 #[derive(Debug)]

@@ -317,3 +317,39 @@ fn one_that_wants_no_more_says_so_at_any_time() {
         assert_eq!(scene.peer.extension().map(|theirs| theirs.upload_only), Some(upload_only));
     }
 }
+
+#[test]
+fn the_latest_suggestions_are_kept_and_each_once() {
+    let hello = Hello { pieces: 100, ..HELLO };
+    let mut scene = Scene::new(Peer::dial(hello, Limits::default(), Instant::ZERO));
+    scene.act(Peer::connected);
+    let theirs =
+        Handshake { reserved: Reserved::NONE.with_fast(), info_hash: [7; 20], peer_id: PeerId([2; 20]) };
+    scene.act(|peer, cx| peer.receive(Bytes::copy_from_slice(&theirs.encode()), cx)).unwrap();
+    scene.act(|peer, cx| peer.open(hello, &Bitfield::new(100), &ExtendedHandshake::default(), cx)).unwrap();
+    for piece in (0..100).map(PieceIndex) {
+        scene.hears(&Message::Suggest(piece)).unwrap();
+        scene.hears(&Message::Suggest(piece)).unwrap();
+    }
+    let latest: Vec<_> = (100 - HINTS_MAX as u32..100).map(PieceIndex).collect();
+    assert_eq!(scene.peer.suggested(), latest);
+}
+
+#[test]
+fn a_suggestion_takes_the_fast_extension_and_a_piece_that_there_is() {
+    let mut scene = Scene::open(Reserved::NONE, &Bitfield::new(8));
+    assert_eq!(scene.hears(&Message::Suggest(PieceIndex(1))), Err(CloseReason::FastNotAgreed));
+    let beyond = CloseReason::NoSuchPiece { piece: PieceIndex(8), pieces: 8 };
+    assert_eq!(Scene::fast().hears(&Message::Suggest(PieceIndex(8))), Err(beyond));
+}
+
+#[test]
+fn nobody_is_told_of_a_piece_it_has() {
+    let mut scene = Scene::open(Reserved::NONE.with_fast(), &Bitfield::new(8));
+    scene.hears(&Message::Bitfield(Bytes::from_static(&[0b1100_0000]))).unwrap();
+    scene.said();
+    for piece in [0, 1, 2] {
+        scene.act(|peer, _| peer.announce(PieceIndex(piece)));
+    }
+    assert_eq!(scene.said(), [Message::Have(PieceIndex(2))]);
+}

@@ -209,16 +209,21 @@ impl Picker {
         })
     }
 
-    /// The next piece that nobody has begun and the peer has.
+    /// The next piece that nobody has begun and the peer has: one it suggests, unless another is wanted more.
     fn choose_new(&mut self, has: Has<'_>, options: &PickOptions<'_>, rng: &mut Rng) -> Option<PieceIndex> {
         if self.piece_order == PieceOrder::Sequential {
             return self.first_new(has);
         }
-        let suggested = options.suggested.iter().copied();
-        if let Some(piece) = suggested.into_iter().find(|&piece| self.fresh.get(piece) && has.contains(piece))
-        {
-            return Some(piece);
-        }
+        let usual = self.rarest_new(has, rng)?;
+        let lane = |piece: PieceIndex| lane_of(self.priority(piece));
+        let suits = |piece: &PieceIndex| {
+            self.fresh.get(*piece) && has.contains(*piece) && lane(*piece) <= lane(usual)
+        };
+        Some(options.suggested.iter().copied().find(suits).unwrap_or(usual))
+    }
+
+    /// The rarest; of the first few, any.
+    fn rarest_new(&mut self, has: Has<'_>, rng: &mut Rng) -> Option<PieceIndex> {
         if self.have.count() + self.partials.len() < RANDOM_FIRST
             && let Some(piece) = self.order.random(has, rng)
         {

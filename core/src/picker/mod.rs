@@ -104,7 +104,8 @@ impl Has<'_> {
 pub struct PickOptions<'a> {
     /// Only these pieces: what a peer that chokes us lets us have all the same (BEP 6, allowed fast).
     pub allowed: Option<&'a [PieceIndex]>,
-    /// Pieces the peer would like to send (BEP 6, suggest): taken first when a new piece is begun.
+    /// Pieces the peer would like to send (BEP 6, suggest): when a new piece is begun, the first of them comes
+    /// before others of the same priority. In sequential order they are of no concern.
     pub suggested: &'a [PieceIndex],
     /// The peer finishes a piece within seconds: it gets pieces of its own, whose blocks then come in order
     /// from one hand. Other peers help with what is begun before they begin anything.

@@ -316,6 +316,15 @@ fn a_suggested_piece_is_begun_before_others() {
 }
 
 #[test]
+fn a_suggestion_does_not_come_before_what_is_wanted_more() {
+    let mut scene = Scene::new(300);
+    scene.picker.set_priority(PieceIndex(7), Priority::High);
+    let peer = scene.peer();
+    let options = PickOptions { suggested: &[PieceIndex(123)], ..PLAIN };
+    assert_eq!(pieces(&scene.pick(peer, Has::All, 8, &options)), [7, 123]);
+}
+
+#[test]
 fn a_complete_piece_is_had_once_it_is_written_and_passes() {
     let mut scene = Scene::new(3);
     let peer = scene.peer();

@@ -1,4 +1,7 @@
 //! Giving blocks: who may ask, in which order they are served, and within which limits.
+//!
+//! We suggest no pieces (BEP 6, `suggest piece`), although we follow suggestions. They are of use to a sender that
+//! knows what is cheap to read; here that is what the system has in its page cache, and only the system knows.
 
 use core::net::IpAddr;
 use core::time::Duration;
