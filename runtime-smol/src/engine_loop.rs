@@ -14,7 +14,7 @@ use async_channel::{Receiver, Sender};
 use async_io::{Async, Timer};
 use futures_lite::future::yield_now;
 use pieceful_core::engine::{
-    CloseHow, Config, Engine, Event, FetchError, FetchRequest, Input, Output, ResolveError, StreamEnd,
+    Call, CloseHow, Config, Event, FetchError, FetchRequest, Input, Output, ResolveError, StreamEnd,
 };
 use pieceful_core::id::{ConnId, FetchId, ResolveId};
 use pieceful_core::rng::Seed;
@@ -24,8 +24,9 @@ use pieceful_std::clock::{Clock, unix_time};
 use pieceful_std::disk::{Completion, DiskPool, Job};
 use pieceful_std::events::Hub;
 use pieceful_std::saver::Saver;
-use pieceful_std::session::{LINGER_TIME, STOP_TIME};
+use pieceful_std::session::{LINGER_TIME, STOP_TIME, prepare_tape};
 use pieceful_std::store::Store;
+use pieceful_std::tape::{Recorded, Recorder};
 use pieceful_std::{AddError, Options, StartError, StopError, entropy, fetcher, resolver};
 use smol::{LocalExecutor, Task, unblock};
 
@@ -68,6 +69,7 @@ impl Drop for Last {
 struct Parts {
     config: Config,
     seed: Seed,
+    recorder: Option<Recorder>,
     clock: Clock,
     listeners: Vec<TcpListener>,
     listening: Vec<SocketAddr>,
@@ -78,7 +80,7 @@ struct Parts {
 
 /// Binds, opens and starts everything a session is made of.
 pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) -> Result<Started, StartError> {
-    let Options { listen, mut config, state: _, disk_workers, seed } = options;
+    let Options { listen, mut config, state: _, disk_workers, seed, record } = options;
     let (listeners, listening): (Vec<_>, Vec<_>) = listeners(&listen)?.into_iter().unzip();
     let seed = seed.map_or_else(entropy::seed, Ok).map_err(StartError::System)?;
     let saver = Saver::start(store).map_err(StartError::System)?;
@@ -88,6 +90,7 @@ pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) ->
     let parts = Parts {
         config,
         seed,
+        recorder: prepare_tape(record.as_ref())?,
         clock: Clock::start(),
         listeners,
         listening: listening.clone(),
@@ -114,8 +117,9 @@ pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) ->
 }
 
 /// Turns until the engine has stopped, or its time is up.
-async fn run(parts: Parts, executor: Rc<LocalExecutor<'static>>, orders: Receiver<Command>) -> Outcome {
-    let mut engine = Engine::new(parts.config.clone(), parts.seed, parts.clock.now());
+async fn run(mut parts: Parts, executor: Rc<LocalExecutor<'static>>, orders: Receiver<Command>) -> Outcome {
+    let Parts { config, seed, clock, recorder, .. } = &mut parts;
+    let mut engine = Recorded::new(config.clone(), *seed, clock.now(), recorder.take());
     let mut host = Host::new(parts, executor, orders);
     let mut stop_by = None;
     let mut items = Vec::with_capacity(TURN_MAX);
@@ -219,7 +223,7 @@ impl Host {
     }
 
     /// Carries out everything the engine wants. Returns when it wants to be woken.
-    fn drain(&mut self, engine: &mut Engine) -> Option<Instant> {
+    fn drain(&mut self, engine: &mut Recorded) -> Option<Instant> {
         let wake = loop {
             match engine.poll() {
                 Output::Idle { wake } => break wake,
@@ -302,7 +306,7 @@ impl Host {
         .await;
     }
 
-    fn handle(&mut self, engine: &mut Engine, item: Item, stop_by: &mut Option<Instant>) {
+    fn handle(&mut self, engine: &mut Recorded, item: Item, stop_by: &mut Option<Instant>) {
         let now = self.clock.now();
         match item {
             Item::Input(Input::Received { conn, data }) => {
@@ -334,10 +338,11 @@ impl Host {
                 }
             }
             Item::Writable(conn) => self.to_flush.push(conn),
-            Item::Command(Command::Act(act)) => act(engine, now),
+            Item::Command(Command::Look(look)) => look(engine),
+            Item::Command(Command::Call(call)) => drop(engine.call(now, call)),
             Item::Command(Command::Add { spec, folder, reply }) => {
                 let info_hash = spec.metainfo.info.info_hash;
-                let added = engine.add_torrent(now, *spec);
+                let added = engine.add_torrent(now, spec);
                 if let Ok(torrent) = added {
                     self.shared.disk.add_torrent(torrent, folder.clone());
                     self.saver.knows(info_hash, torrent, folder);
@@ -348,14 +353,14 @@ impl Host {
                 if stop_by.is_none() {
                     *stop_by = Some(now + STOP_TIME);
                     self.accepting.clear();
-                    engine.shutdown(now);
+                    engine.call(now, Call::Shutdown);
                 }
             }
         }
     }
 
     /// Tells the engine what has come up here and at the disk.
-    fn settle(&mut self, engine: &mut Engine) {
+    fn settle(&mut self, engine: &mut Recorded) {
         let now = self.clock.now();
         while self.lingering.front().is_some_and(|&(at, _)| at <= now) {
             if let Some((_, conn)) = self.lingering.pop_front() {

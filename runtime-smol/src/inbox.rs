@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_channel::Sender;
 use futures_lite::future::yield_now;
-use pieceful_core::engine::{AddTorrent, Engine, Input};
+use pieceful_core::engine::{AddTorrent, Call, Engine, Input};
 use pieceful_core::id::{ConnId, TorrentId};
 use pieceful_core::time::Instant;
 use pieceful_std::AddError;
@@ -31,13 +31,14 @@ pub(crate) enum Item {
     Command(Command),
 }
 
-/// Something to do with the engine, on its thread.
-pub(crate) type Act = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
+/// Something to read from the engine, on its thread.
+pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 
 /// What a handle may ask for.
 pub(crate) enum Command {
     Add { spec: Box<AddTorrent>, folder: PathBuf, reply: Sender<Result<TorrentId, AddError>> },
-    Act(Act),
+    Call(Call),
+    Look(Look),
     Stop,
 }
 

@@ -36,5 +36,6 @@ mod listener;
 pub mod session;
 mod stream;
 
+pub use pieceful_std::tape::RecordOptions;
 pub use pieceful_std::{AddError, Options, SessionEvent, StartError, StopError};
 pub use session::{Events, Session};

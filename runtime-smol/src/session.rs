@@ -9,10 +9,9 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
 use pieceful_core::engine::{
-    AddTorrent, Engine, PeerStatus, RateLimits, SeedingLimits, TorrentStatus, UploadSlots,
+    AddTorrent, Call, Engine, PeerStatus, RateLimits, SeedingLimits, TorrentStatus, UploadSlots,
 };
 use pieceful_core::id::TorrentId;
-use pieceful_core::time::Instant;
 use pieceful_std::events::Hub;
 use pieceful_std::session::{prepare, prepare_store};
 use pieceful_std::store::Store;
@@ -68,47 +67,47 @@ impl Session {
 
     /// Leaves a torrent; its files stay. Followed by [`Event::Removed`](pieceful_core::engine::Event::Removed).
     pub fn remove(&self, id: TorrentId) {
-        self.tell(move |engine, now| engine.remove_torrent(now, id));
+        self.tell(Call::Remove(id));
     }
 
     /// Stops a torrent's traffic.
     pub fn pause(&self, id: TorrentId) {
-        self.tell(move |engine, now| engine.pause(now, id));
+        self.tell(Call::Pause(id));
     }
 
     /// Goes on with a paused or failed torrent.
     pub fn resume(&self, id: TorrentId) {
-        self.tell(move |engine, now| engine.resume(now, id));
+        self.tell(Call::Resume(id));
     }
 
     /// Tells a torrent about a peer the user knows.
     pub fn add_peer(&self, id: TorrentId, peer: SocketAddr) {
-        self.tell(move |engine, now| engine.add_peer(now, id, peer));
+        self.tell(Call::AddPeer(id, peer));
     }
 
     /// Changes the limits for all torrents together.
     pub fn set_limits(&self, rates: RateLimits) {
-        self.tell(move |engine, now| engine.set_limits(now, rates));
+        self.tell(Call::SetLimits(rates));
     }
 
     /// Changes how many peers are served at once, all torrents together.
     pub fn set_upload_slots(&self, slots: UploadSlots) {
-        self.tell(move |engine, now| engine.set_upload_slots(now, slots));
+        self.tell(Call::SetUploadSlots(slots));
     }
 
     /// Changes the limits of one torrent, which hold beside those for all.
     pub fn set_torrent_limits(&self, id: TorrentId, rates: RateLimits) {
-        self.tell(move |engine, now| engine.set_torrent_limits(now, id, rates));
+        self.tell(Call::SetTorrentLimits(id, rates));
     }
 
     /// Changes how many connections a torrent may have; `None` is as many as any.
     pub fn set_torrent_connections(&self, id: TorrentId, max: Option<u32>) {
-        self.tell(move |engine, now| engine.set_torrent_connections(now, id, max));
+        self.tell(Call::SetTorrentConnections(id, max));
     }
 
     /// Changes how long a torrent goes on once it is complete; what it has given so far counts.
     pub fn set_seeding_limits(&self, id: TorrentId, limits: SeedingLimits) {
-        self.tell(move |engine, now| engine.set_seeding_limits(now, id, limits));
+        self.tell(Call::SetSeedingLimits(id, limits));
     }
 
     /// A torrent's numbers; `None` when there is no such torrent (any more).
@@ -140,15 +139,16 @@ impl Session {
         self.0.ended.recv().await.unwrap_or(Ok(()))
     }
 
-    fn tell(&self, act: impl FnOnce(&mut Engine, Instant) + Send + 'static) {
-        self.send(Command::Act(Box::new(act)));
+    fn tell(&self, call: Call) {
+        self.send(Command::Call(call));
     }
 
     async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
         let (reply, answer) = async_channel::bounded(1);
-        self.tell(move |engine, _| {
+        let look = Box::new(move |engine: &Engine| {
             let _ = reply.try_send(look(engine)); // the asker is gone: nobody to tell
         });
+        self.send(Command::Look(look));
         answer.recv().await.ok()
     }
 

@@ -10,7 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use pieceful_core::engine::{
-    AddTorrent, CloseHow, Engine, Event, FetchError, FetchRequest, Input, Output, ResolveError, StreamEnd,
+    AddTorrent, Call, CloseHow, Engine, Event, FetchError, FetchRequest, Input, Output, ResolveError,
+    StreamEnd,
 };
 use pieceful_core::id::{ConnId, FetchId, ResolveId, TorrentId};
 use pieceful_core::time::Instant;
@@ -24,9 +25,10 @@ use crate::disk::{Completion, DiskPool, Job};
 use crate::events::Hub;
 use crate::listener::Listener;
 use crate::saver::Saver;
-use crate::session::{AddError, LINGER_TIME, Options, STOP_TIME, StartError, StopError};
+use crate::session::{AddError, LINGER_TIME, Options, STOP_TIME, StartError, StopError, prepare_tape};
 use crate::store::Store;
 use crate::stream::{Stream, Wiring};
+use crate::tape::Recorded;
 use crate::{entropy, fetcher, resolver};
 
 /// Messages waiting for the engine; the threads that bring them wait when there are more. Each may hold a large
@@ -52,13 +54,14 @@ pub(crate) enum Message {
     Command(Command),
 }
 
-/// Something to do with the engine, on its thread.
-pub(crate) type Act = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
+/// Something to read from the engine, on its thread.
+pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 
 /// What a handle may ask for.
 pub(crate) enum Command {
     Add { spec: Box<AddTorrent>, folder: PathBuf, reply: SyncSender<Result<TorrentId, AddError>> },
-    Act(Act),
+    Call(Call),
+    Look(Look),
     Stop,
 }
 
@@ -66,7 +69,8 @@ impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Add { .. } => "Add",
-            Self::Act(_) => "Act",
+            Self::Call(_) => "Call",
+            Self::Look(_) => "Look",
             Self::Stop => "Stop",
         })
     }
@@ -112,12 +116,13 @@ impl Drop for Last {
 
 /// Binds, opens and starts everything a session is made of.
 pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, StartError> {
-    let Options { listen, mut config, state, disk_workers, seed } = options;
+    let Options { listen, mut config, state, disk_workers, seed, record } = options;
     let bound = listeners(&listen)?;
     let listening: Vec<SocketAddr> = bound.iter().map(|&(_, address)| address).collect();
     let store = state.map(Store::new);
     let seed = seed.map_or_else(entropy::seed, Ok).map_err(StartError::System)?;
     let saver = Saver::start(store).map_err(StartError::System)?;
+    let recorder = prepare_tape(record.as_ref())?;
     let clock = Clock::start();
     config.listen_port = listening.first().map(SocketAddr::port);
     config.unix_time = unix_time();
@@ -150,7 +155,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
         },
         stopped: false,
     };
-    let engine = Engine::new(config, seed, clock.now());
+    let engine = Recorded::new(config, seed, clock.now(), recorder);
     let ended = Ended::default();
     let last = Last { events, ended: ended.clone(), outcome: Err(StopError::Broken) };
     thread::Builder::new()
@@ -164,7 +169,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
 }
 
 /// Turns until the engine has stopped, or its time is up.
-fn run(mut engine: Engine, mut host: Host, inbox: &Receiver<Message>) -> Outcome {
+fn run(mut engine: Recorded, mut host: Host, inbox: &Receiver<Message>) -> Outcome {
     let mut stop_by = None;
     loop {
         let wake = host.drain(&mut engine);
@@ -205,7 +210,7 @@ struct Host {
 
 impl Host {
     /// Carries out everything the engine wants. Returns when it wants to be woken.
-    fn drain(&mut self, engine: &mut Engine) -> Option<Instant> {
+    fn drain(&mut self, engine: &mut Recorded) -> Option<Instant> {
         let wake = loop {
             match engine.poll() {
                 Output::Idle { wake } => break wake,
@@ -288,7 +293,7 @@ impl Host {
         messages
     }
 
-    fn handle(&mut self, engine: &mut Engine, message: Message, stop_by: &mut Option<Instant>) {
+    fn handle(&mut self, engine: &mut Recorded, message: Message, stop_by: &mut Option<Instant>) {
         let now = self.clock.now();
         match message {
             Message::Input(input) => {
@@ -305,10 +310,11 @@ impl Host {
                 }
             }
             Message::Disk => {} // looked at every turn
-            Message::Command(Command::Act(act)) => act(engine, now),
+            Message::Command(Command::Look(look)) => look(engine),
+            Message::Command(Command::Call(call)) => drop(engine.call(now, call)),
             Message::Command(Command::Add { spec, folder, reply }) => {
                 let info_hash = spec.metainfo.info.info_hash;
-                let added = engine.add_torrent(now, *spec);
+                let added = engine.add_torrent(now, spec);
                 if let Ok(torrent) = added {
                     self.wiring.disk.add_torrent(torrent, folder.clone());
                     self.saver.knows(info_hash, torrent, folder);
@@ -319,14 +325,14 @@ impl Host {
                 if stop_by.is_none() {
                     *stop_by = Some(now + STOP_TIME);
                     self.listeners.clear();
-                    engine.shutdown(now);
+                    engine.call(now, Call::Shutdown);
                 }
             }
         }
     }
 
     /// Tells the engine what has come up here and at the disk.
-    fn settle(&mut self, engine: &mut Engine) {
+    fn settle(&mut self, engine: &mut Recorded) {
         let now = self.clock.now();
         while self.lingering.front().is_some_and(|&(at, _)| at <= now) {
             if let Some((_, conn)) = self.lingering.pop_front() {

@@ -47,6 +47,7 @@ mod sending;
 pub mod session;
 pub mod store;
 mod stream;
+pub mod tape;
 pub mod verify;
 
 pub use events::{Events, SessionEvent};

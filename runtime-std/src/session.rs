@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::{
-    self, AddTorrent, Config, Engine, PeerStatus, RateLimits, SaveKey, SeedingLimits, TorrentStatus,
+    self, AddTorrent, Call, Config, Engine, PeerStatus, RateLimits, SaveKey, SeedingLimits, TorrentStatus,
     UploadSlots,
 };
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::Seed;
-use pieceful_core::time::Instant;
 
 use crate::engine_loop::{self, Command, Message};
 use crate::events::{Events, Hub};
 use crate::store::Store;
+use crate::tape::{RecordOptions, Recorder};
 
 /// How long [`Session::stop`] gives trackers to be told and files to be closed.
 pub const STOP_TIME: Duration = Duration::from_secs(6);
@@ -42,6 +42,8 @@ pub struct Options {
     pub disk_workers: Option<NonZeroUsize>,
     /// What all random choices follow from; by default from the system.
     pub seed: Option<Seed>,
+    /// Put everything the engine is told on a [tape](crate::tape).
+    pub record: Option<RecordOptions>,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             state: None,
             disk_workers: None,
             seed: None,
+            record: None,
         }
     }
 }
@@ -71,6 +74,14 @@ pub enum StartError {
     #[error("cannot use {}: {source}", path.display())]
     State {
         /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The tape cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Record {
+        /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
@@ -154,47 +165,47 @@ impl Session {
 
     /// Leaves a torrent; its files stay. Followed by [`Event::Removed`](engine::Event::Removed).
     pub fn remove(&self, id: TorrentId) {
-        self.tell(move |engine, now| engine.remove_torrent(now, id));
+        self.tell(Call::Remove(id));
     }
 
     /// Stops a torrent's traffic.
     pub fn pause(&self, id: TorrentId) {
-        self.tell(move |engine, now| engine.pause(now, id));
+        self.tell(Call::Pause(id));
     }
 
     /// Goes on with a paused or failed torrent.
     pub fn resume(&self, id: TorrentId) {
-        self.tell(move |engine, now| engine.resume(now, id));
+        self.tell(Call::Resume(id));
     }
 
     /// Tells a torrent about a peer the user knows.
     pub fn add_peer(&self, id: TorrentId, peer: SocketAddr) {
-        self.tell(move |engine, now| engine.add_peer(now, id, peer));
+        self.tell(Call::AddPeer(id, peer));
     }
 
     /// Changes the limits for all torrents together.
     pub fn set_limits(&self, rates: RateLimits) {
-        self.tell(move |engine, now| engine.set_limits(now, rates));
+        self.tell(Call::SetLimits(rates));
     }
 
     /// Changes how many peers are served at once, all torrents together.
     pub fn set_upload_slots(&self, slots: UploadSlots) {
-        self.tell(move |engine, now| engine.set_upload_slots(now, slots));
+        self.tell(Call::SetUploadSlots(slots));
     }
 
     /// Changes the limits of one torrent, which hold beside those for all.
     pub fn set_torrent_limits(&self, id: TorrentId, rates: RateLimits) {
-        self.tell(move |engine, now| engine.set_torrent_limits(now, id, rates));
+        self.tell(Call::SetTorrentLimits(id, rates));
     }
 
     /// Changes how many connections a torrent may have; `None` is as many as any.
     pub fn set_torrent_connections(&self, id: TorrentId, max: Option<u32>) {
-        self.tell(move |engine, now| engine.set_torrent_connections(now, id, max));
+        self.tell(Call::SetTorrentConnections(id, max));
     }
 
     /// Changes how long a torrent goes on once it is complete; what it has given so far counts.
     pub fn set_seeding_limits(&self, id: TorrentId, limits: SeedingLimits) {
-        self.tell(move |engine, now| engine.set_seeding_limits(now, id, limits));
+        self.tell(Call::SetSeedingLimits(id, limits));
     }
 
     /// A torrent's numbers; `None` when there is no such torrent (any more).
@@ -228,15 +239,16 @@ impl Session {
         self.0.ended.wait()
     }
 
-    fn tell(&self, act: impl FnOnce(&mut Engine, Instant) + Send + 'static) {
-        self.send(Command::Act(Box::new(act)));
+    fn tell(&self, call: Call) {
+        self.send(Command::Call(call));
     }
 
     fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.tell(move |engine, _| {
+        let look = Box::new(move |engine: &Engine| {
             let _ = reply.send(look(engine)); // the asker is gone: nobody to tell
         });
+        self.send(Command::Look(look));
         answer.recv().ok()
     }
 
@@ -257,6 +269,13 @@ pub fn prepare_store(folder: Option<&Path>) -> Result<Option<Store>, StartError>
     let Some(path) = folder else { return Ok(None) };
     std::fs::create_dir_all(path).map_err(|source| StartError::State { path: path.to_owned(), source })?;
     Ok(Some(Store::new(path)))
+}
+
+/// The tape a session is recorded on.
+pub fn prepare_tape(options: Option<&RecordOptions>) -> Result<Option<Recorder>, StartError> {
+    let Some(options) = options else { return Ok(None) };
+    let recorder = Recorder::create(options);
+    recorder.map(Some).map_err(|source| StartError::Record { path: options.file.clone(), source })
 }
 
 /// Completes what is to be added: the folder as an absolute path, and what an earlier session kept.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
 use pieceful_core::id::{PieceIndex, TorrentId};
+use pieceful_std::tape::{RecordOptions, Tape};
 use pieceful_std::{Options, SessionEvent, session};
 use pieceful_tests::Data;
 use pieceful_tests::words::{Listener, Said};
@@ -118,10 +119,12 @@ impl Driver for pieceful_smol::Session {
     }
 }
 
-/// Clients of one driver on loopback.
+/// Clients of one driver on loopback. All of them are recorded, and in the end every tape is played to an engine
+/// that has no driver: it has to say the same.
 pub(crate) struct Real<D: Driver> {
     folder: TempDir,
     clients: BTreeMap<String, Client<D>>,
+    tapes: Vec<PathBuf>,
     wires: Vec<Spoken>,
     began: Instant,
 }
@@ -149,10 +152,26 @@ impl<D: Driver> Real<D> {
     }
 }
 
+impl<D: Driver> Drop for Real<D> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        while let Some((_, client)) = self.clients.pop_first() {
+            client.driver.stop();
+        }
+        for tape in &self.tapes {
+            let played = Tape::open(tape).expect("a tape that reads").play(|_, _| {});
+            let played = played.unwrap_or_else(|error| panic!("{}: {error:#?}", tape.display()));
+            assert!(played.calls > 0 && !played.cut_short, "{played:?}");
+        }
+    }
+}
+
 impl<D: Driver> Host for Real<D> {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
-        Self { folder, clients: BTreeMap::new(), wires: Vec::new(), began: Instant::now() }
+        Self { folder, clients: BTreeMap::new(), tapes: Vec::new(), wires: Vec::new(), began: Instant::now() }
     }
 
     fn start(&mut self, client: &str, ipv6: bool) -> bool {
@@ -165,8 +184,13 @@ impl<D: Driver> Host for Real<D> {
             return false;
         }
         fs::create_dir_all(self.folder_of(client)).expect("a folder for the client");
-        let driver =
-            D::start(Options { listen: vec![any], ..Options::default() }).expect("a client that starts");
+        // Every second one with payload, which must make no difference.
+        let (file, payload) =
+            (self.folder.path().join(format!("{}.tape", self.tapes.len())), self.tapes.len() % 2 == 1);
+        self.tapes.push(file.clone());
+        let record = Some(RecordOptions { file, payload });
+        let options = Options { listen: vec![any], record, ..Options::default() };
+        let driver = D::start(options).expect("a client that starts");
         let events = driver.events();
         self.clients.insert(client.to_owned(), Client { driver, events, seen: Vec::new() });
         true

@@ -129,14 +129,12 @@ impl Torrent {
 
     fn check_ended(&mut self, turn: &mut Turn<'_>) {
         let Stage::Checking(check) = core::mem::replace(&mut self.stage, Stage::Preparing) else { return };
-        let pieces = self.picker.have().count();
         if self.serve_only {
-            return self.check_to_serve_ended(pieces, turn);
+            return self.check_to_serve_ended(turn);
         }
         if let Some(path) = self.somebody_elses(&check.existing) {
             return self.fail(TorrentError::OtherData { path }, turn);
         }
-        turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
         if !self.picker.is_complete() && !self.begun {
             self.begun = true;
             turn.out.push(Action::Save(Bytes::from_static(BEGUN)));
@@ -156,12 +154,12 @@ impl Torrent {
     }
 
     /// All is there and nothing needs to be made ready, or there is nothing to do here.
-    fn check_to_serve_ended(&mut self, found: u32, turn: &mut Turn<'_>) {
-        turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces: found }));
-        let pieces = self.layout.pieces();
+    fn check_to_serve_ended(&mut self, turn: &mut Turn<'_>) {
+        let (found, pieces) = (self.picker.have().count(), self.layout.pieces());
         if found == pieces {
             self.prepare(Vec::new(), turn);
         } else {
+            turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces: found }));
             self.fail(TorrentError::Incomplete { missing: pieces - found, pieces }, turn);
         }
     }
@@ -208,12 +206,14 @@ impl Torrent {
             .collect()
     }
 
-    /// The files are ready: the torrent begins.
+    /// The files are ready: the torrent begins. Whoever is told so may connect at once.
     pub(super) fn prepared(&mut self, turn: &mut Turn<'_>) {
         if !matches!(self.stage, Stage::Preparing) {
             return; // it is under way, and has written its last block
         }
         self.stage = Stage::Active;
+        let pieces = self.picker.have().count();
+        turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
         if self.picker.is_complete() {
             self.finish(turn);
         }

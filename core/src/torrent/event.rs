@@ -13,7 +13,8 @@ use super::error::TorrentError;
 /// Something that happened which an application may show or act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The check of what is already on disk has ended.
+    /// The check of what is already on disk has ended, and, unless a failure follows, the torrent takes part from
+    /// now on.
     Checked {
         /// Which torrent.
         torrent: TorrentId,

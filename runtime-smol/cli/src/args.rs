@@ -214,6 +214,12 @@ pub(crate) struct Telling {
     /// Print nothing but errors
     #[arg(short, long, help_heading = "Output")]
     pub(crate) quiet: bool,
+    /// Put everything that happens on a tape, to be played again in the simulator
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) record: Option<PathBuf>,
+    /// Put the data itself on the tape as well
+    #[arg(long, requires = "record", help_heading = "Output")]
+    pub(crate) record_payload: bool,
 }
 
 /// How file space is taken, as typed.

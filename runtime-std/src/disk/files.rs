@@ -267,7 +267,7 @@ pub(super) fn len_of(stat: &Stat) -> u64 {
 }
 
 fn seen(stat: &Stat) -> Seen {
-    (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime as i64, stat.st_mtime_nsec as i64)
+    (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec as i64)
 }
 
 /// Why a file is not open.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt as _;
 use pieceful_core::engine::{self, RateLimits};
-use pieceful_smol::{AddError, Options, Session, StartError};
+use pieceful_smol::{AddError, Options, RecordOptions, Session, StartError};
 
 use super::{Goal, Plan};
 use crate::errors::{Failure, io_advice};
@@ -60,6 +60,10 @@ fn start_on(
     progress: &mut Progress,
 ) -> Result<Session, StartError> {
     let mut options = Options { listen, state: state_folder(), ..Options::default() };
+    options.record = plan.telling.record.clone().map(|file| {
+        let payload = plan.telling.record_payload;
+        RecordOptions { file, payload }
+    });
     options.config.rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     match Session::start(options.clone()) {
         // Somebody without a home can download all the same.
@@ -100,7 +104,9 @@ fn why_not_started(error: &StartError) -> Failure {
             ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
             _ => "choose another address with --listen",
         }),
-        StartError::State { source, .. } => failure.advice(io_advice(source)),
+        StartError::State { source, .. } | StartError::Record { source, .. } => {
+            failure.advice(io_advice(source))
+        }
         StartError::System(source) => failure.advice(io_advice(source)),
     }
 }
