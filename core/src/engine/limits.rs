@@ -24,7 +24,8 @@ pub struct Limits {
     pub write_bytes_max: u32,
     /// Payload bytes being read from disk for peers.
     pub read_bytes_max: u32,
-    /// Bytes handed to one connection and not yet taken by the system.
+    /// Bytes handed to one connection and not yet taken by the system, however fast it is; a slow one is given what
+    /// it carries in half a second.
     pub send_bytes_max: u32,
     /// Pieces being hashed at once while checking files, all torrents together, so that all disk workers are busy.
     pub checking_max: u32,
