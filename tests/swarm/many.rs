@@ -9,7 +9,7 @@ use pieceful_core::engine::{
 };
 use pieceful_core::id::TorrentId;
 use pieceful_core::peer::CloseReason;
-use pieceful_tests::{Data, Link, World};
+use pieceful_tests::{Data, Link, Manner, World};
 
 const MINUTES: Duration = Duration::from_secs(600);
 const BLOCK: u64 = 16 << 10;
@@ -256,7 +256,6 @@ fn slots_are_shared_between_torrents_and_none_goes_without() {
 fn one_torrent_that_fails_or_has_a_dead_tracker_does_not_slow_another() {
     let time = |troubled: bool| {
         let mut world = World::new(139).seed("alice").leecher("bob").with(|spec| {
-            spec.config.limits.fetches_max = 1;
             spec.files = vec![("other 139.bin".into(), bytes::Bytes::from_static(b"something else"))];
         });
         if troubled {
@@ -331,4 +330,68 @@ fn two_thousand_torrents_do_nothing_cheaply() {
     let before = world.outputs();
     world.run_for(Duration::from_secs(3_600));
     assert_eq!(world.outputs(), before, "nobody is there, so there is nothing to do");
+}
+
+/// A seed with few places, all of them taken by leechers of its first torrent.
+fn crowded(seed: u64) -> World {
+    let mut world =
+        World::new(seed).data(Data::single(seed, 64 << 20, 256 << 10)).seed("alice").with(|spec| {
+            spec.config.limits.connections_max = 12;
+            spec.link.up = 200 << 10;
+        });
+    for number in 0..14 {
+        world = world.leecher(&format!("busy {number}")).with(|spec| spec.introduced = false);
+        let alice = world.address("alice");
+        world = world.with(|spec| spec.peers = vec![alice]);
+    }
+    let data = other(seed, 256 << 10);
+    world = world.node("quiet", |spec| spec.idle = true);
+    world.run_for(Duration::from_secs(30));
+    assert!(world.status("alice").peers >= 11, "{}", world.status("alice").peers);
+    world.put("quiet", &data, 0..data.pieces());
+    world
+}
+
+#[test]
+fn a_peer_of_a_small_torrent_finds_a_place_among_many_of_a_large_one() {
+    let mut world = crowded(150);
+    let data = other(151, 256 << 10);
+    seed_too(&mut world, "alice", &data);
+    let alice = world.address("alice");
+    let id = add(&mut world, "quiet", &data, vec![alice]);
+    world.run_until(|w| w.status_of("quiet", id).state == TorrentState::Seeding, Duration::from_secs(120));
+    assert!(world.status("alice").peers >= 5, "the other keeps its share");
+}
+
+#[test]
+fn a_torrent_without_peers_gets_places_to_dial_from_one_that_has_them_all() {
+    let mut world = crowded(152);
+    let data = other(152, 256 << 10);
+    let seed = world.address("quiet");
+    add(&mut world, "quiet", &data, Vec::new());
+    let id = add(&mut world, "alice", &data, vec![seed]);
+    world.run_until(|w| w.status_of("alice", id).state == TorrentState::Seeding, Duration::from_secs(120));
+}
+
+#[test]
+fn a_dead_tracker_of_many_torrents_does_not_keep_another_tracker_waiting() {
+    let (dead, alive) = ("http://dead.sim", "http://alive.sim");
+    let mut world = World::new(153).tracker(dead).tracker(alive).seed("alice").with(|spec| {
+        spec.trackers = vec![format!("{alive}/announce")];
+    });
+    world = world.node("bob", |spec| spec.idle = true);
+    world.tracker_mut(0).manner = Manner::Slow(Duration::from_secs(3_600));
+    world.run_for(Duration::from_secs(5));
+    for n in 0..200 {
+        let data = other(20_000 + n, 20_000);
+        world.put("bob", &data, 0..data.pieces());
+        let trackers = vec![format!("{dead}/announce")];
+        let spec = AddTorrent { trackers, ..AddTorrent::new(Arc::clone(&data.metainfo)) };
+        world.add_torrent("bob", spec, data);
+    }
+    world.run_for(Duration::from_secs(2));
+    let (data, trackers) = (Arc::clone(world.torrent()), vec![format!("{alive}/announce")]);
+    let spec = AddTorrent { trackers, ..AddTorrent::new(Arc::clone(&data.metainfo)) };
+    let id = world.add_torrent("bob", spec, data);
+    world.run_until(|w| w.status_of("bob", id).state == TorrentState::Seeding, Duration::from_secs(60));
 }

@@ -14,9 +14,11 @@ mod on_stream;
 mod on_timer;
 mod output;
 mod perform;
+mod room;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -69,6 +71,10 @@ pub struct Engine {
     /// Torrents that would dial, had there been room, and the one whose turn was last.
     dial_waiting: BTreeSet<TorrentId>,
     dialled_last: TorrentId,
+    /// When a torrent last gave up a connection for another.
+    gave_way: Instant,
+    /// No torrent looks for room to dial before.
+    look_for_room: Instant,
 
     ops: SlotMap<DiskOp, (TorrentId, Task)>,
     /// Connections that are not read because the disk is behind, or because of a download limit.
@@ -80,10 +86,11 @@ pub struct Engine {
     /// What torrents share.
     common: Common,
 
-    fetches: SlotMap<FetchId, (TorrentId, AnnounceTag)>,
+    /// Requests under way, with the host each is for.
+    fetches: SlotMap<FetchId, (TorrentId, AnnounceTag, String)>,
     fetches_waiting: VecDeque<(TorrentId, AnnounceTag, FetchRequest)>,
     resolves: SlotMap<ResolveId, QueryTag>,
-    resolves_waiting: VecDeque<(QueryTag, alloc::string::String)>,
+    resolves_waiting: VecDeque<(QueryTag, String)>,
     udp: UdpTrackers,
     asked: BTreeMap<u64, (TorrentId, AnnounceTag)>,
     next_token: u64,
@@ -143,6 +150,8 @@ impl Engine {
             greeting: VecDeque::new(),
             dial_waiting: BTreeSet::new(),
             dialled_last: TorrentId::default(),
+            gave_way: Instant::ZERO,
+            look_for_room: Instant::ZERO,
             ops: SlotMap::with_key(),
             stalled: Vec::new(),
             throttled: Vec::new(),

@@ -10,7 +10,7 @@ use crate::tracker::TrackerError;
 
 impl Engine {
     pub(super) fn on_fetched(&mut self, fetch: FetchId, result: Result<Response, FetchError>) {
-        let Some((id, tag)) = self.fetches.remove(fetch) else { return };
+        let Some((id, tag, _)) = self.fetches.remove(fetch) else { return };
         let result = match &result {
             Ok(response) => Ok((response.status, &response.body[..], response.from)),
             Err(FetchError::TimedOut) => Err(TrackerError::TimedOut),

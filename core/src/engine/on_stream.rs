@@ -12,6 +12,7 @@ use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, StreamEn
 use crate::cx::Cx;
 use crate::id::{BLOCK_LEN, ConnId, PeerKey, TorrentId};
 use crate::peer::{self, CloseReason, Peer};
+use crate::time::Instant;
 use crate::torrent::Torrent;
 
 /// What a connection is expected to bring when it is read again after a limit was used up. Were all of them let loose at
@@ -31,12 +32,22 @@ impl Engine {
     }
 
     /// As far as there is room for connections, torrents that wait for it take turns, a peer at a time.
-    fn dial_on(&mut self) {
-        while self.may_dial() {
+    pub(super) fn dial_on(&mut self) {
+        let Some(share) = self.dial_share() else { return };
+        let mut left_out = 0;
+        while self.connecting < self.config.limits.connecting_max
+            && self.stopping == Stopping::No
+            && left_out < self.dial_waiting.len()
+        {
             let after = (Bound::Excluded(self.dialled_last), Bound::Unbounded);
             let next = self.dial_waiting.range(after).next().or_else(|| self.dial_waiting.first());
             let Some(&id) = next else { return };
             self.dialled_last = id;
+            if !self.may_dial(id, share) {
+                left_out += 1;
+                continue;
+            }
+            left_out = 0;
             self.dial_one(id);
             match self.torrents.get(id).and_then(Torrent::next_dial) {
                 Some(at) if at <= self.now => {}
@@ -46,13 +57,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    fn may_dial(&self) -> bool {
-        let limits = &self.config.limits;
-        self.connecting < limits.connecting_max
-            && (self.conns.len() as u32) < limits.connections_max
-            && self.stopping == Stopping::No
     }
 
     fn dial_one(&mut self, id: TorrentId) {
@@ -165,6 +169,13 @@ impl Engine {
         };
         let from = conn.address;
         self.greeting.retain(|greeting| *greeting != id);
+        if !self.may_stay(torrent) {
+            let event = Event::PeerClosed { torrent: Some(torrent), peer: from, reason: CloseReason::NoRoom };
+            self.out.push_back(Output::Event(event));
+            self.deadlines.disarm(Owner::Conn(id));
+            self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
+            return;
+        }
         // The torrent may have closed the peer again by the time it returns: then nobody is to be told of it.
         let taken =
             self.let_torrent(torrent, |torrent, turn| torrent.take_in(id, *peer, from, handshake, turn));
@@ -319,6 +330,7 @@ impl Engine {
             }
             ConnOwner::Closing => {}
         }
+        self.look_for_room = Instant::ZERO; // a place is free
         self.dial_on();
         self.see_to_stopping();
     }

@@ -114,20 +114,36 @@ impl Engine {
 
     fn fetch(&mut self, id: TorrentId, tag: AnnounceTag, url: String, named_by: NamedBy) {
         let request = FetchRequest { url, limit: TRACKER_BODY_MAX, named_by };
-        self.fetches_waiting.push_back((id, tag, request));
-        self.fetch_on();
+        if self.may_fetch(&request.url) {
+            self.begin_fetch(id, tag, request);
+        } else {
+            self.fetches_waiting.push_back((id, tag, request));
+        }
     }
 
-    /// Starts requests that wait, as far as there is room: more of it when there is no time to wait.
+    /// Starts requests that wait, as far as there is room.
     pub(super) fn fetch_on(&mut self) {
+        while let Some(next) = self.fetches_waiting.iter().position(|(.., it)| self.may_fetch(&it.url))
+            && let Some((id, tag, request)) = self.fetches_waiting.remove(next)
+        {
+            self.begin_fetch(id, tag, request);
+        }
+    }
+
+    fn begin_fetch(&mut self, id: TorrentId, tag: AnnounceTag, request: FetchRequest) {
+        let host = String::from(host_of(&request.url));
+        let fetch = self.fetches.insert((id, tag, host));
+        self.out.push_back(Output::Fetch { fetch, request });
+    }
+
+    /// Whether there is room for another request: more of it when there is no time to wait. One host gets half of
+    /// it at most: many torrents may have the same tracker, and were it dead, nobody would hear of any other.
+    fn may_fetch(&self, url: &str) -> bool {
         let usual = self.config.limits.fetches_max;
         let max = if self.stopping == Stopping::No { usual } else { usual.saturating_mul(FAREWELLS) };
-        while (self.fetches.len() as u32) < max
-            && let Some((id, tag, request)) = self.fetches_waiting.pop_front()
-        {
-            let fetch = self.fetches.insert((id, tag));
-            self.out.push_back(Output::Fetch { fetch, request });
-        }
+        let host = host_of(url);
+        let same = || self.fetches.values().filter(|(.., other)| other == host).count() as u32;
+        (self.fetches.len() as u32) < max && same() < max.div_ceil(2)
     }
 
     fn ask_udp(
@@ -147,7 +163,7 @@ impl Engine {
 
     /// An HTTP request under way ends by itself some time; its place is free for another at once.
     fn cancel_announce(&mut self, id: TorrentId, tag: AnnounceTag) {
-        self.fetches.retain(|_, asked| *asked != (id, tag));
+        self.fetches.retain(|_, (torrent, other, _)| (*torrent, *other) != (id, tag));
         self.fetches_waiting.retain(|(torrent, other, _)| (*torrent, *other) != (id, tag));
         let token = self.asked.iter().find(|(_, asked)| **asked == (id, tag)).map(|(token, _)| *token);
         if let Some(token) = token {
@@ -192,4 +208,10 @@ impl Engine {
             self.out.push_back(Output::Resolve { query, host });
         }
     }
+}
+
+/// Host and port of an address that was taken apart before.
+fn host_of(url: &str) -> &str {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    place.split(['/', '?']).next().unwrap_or(place)
 }

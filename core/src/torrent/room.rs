@@ -48,6 +48,26 @@ impl Torrent {
         }
     }
 
+    /// Connections, those still being opened included.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.peers.len() as u32
+    }
+
+    /// Ends a connection for the sake of another torrent: one of no use, or else the one that exchanges least.
+    pub fn give_way(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        let idle = self.idle(now).min_by_key(|(_, slot)| (worth(slot), slot.since)).map(|(key, _)| key);
+        let rate = |slot: &Slot| slot.peer.down_rate(now) + slot.peer.up_rate(now);
+        let least = || {
+            let open = self.peers.iter().filter(|(_, slot)| slot.peer.is_open());
+            open.min_by_key(|(_, slot)| (rate(slot), worth(slot), slot.since)).map(|(key, _)| key)
+        };
+        if let Some(key) = idle.or_else(least) {
+            self.close(key, CloseReason::NoRoom, turn);
+        }
+    }
+
     /// So many connections and no more from now on: those that exchange least go first.
     pub fn set_peers_max(&mut self, max: u32, turn: &mut Turn<'_>) {
         self.settings.peers_max = max;
