@@ -57,5 +57,6 @@ hosts! {
     one_that_knows_no_rejects_may_ask_for_too_much_and_stay
     one_that_asks_and_does_not_read_costs_little_and_holds_up_nobody
     what_is_cancelled_before_it_leaves_is_not_sent
+    what_the_choked_are_promised_is_given_in_full
     silent_connections_do_not_keep_others_out
 }

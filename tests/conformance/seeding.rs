@@ -171,6 +171,31 @@ pub(crate) fn one_that_knows_no_rejects_may_ask_for_too_much_and_stay(mut host: 
     assert!(!is_answered(&said, 0, 0, 256 << 10));
 }
 
+pub(crate) fn what_the_choked_are_promised_is_given_in_full(mut host: impl Host) {
+    for (seed, piece_length) in [(42, 16 << 10), (43, 512 << 10)] {
+        let data = Arc::new(Data::random(seed, &[(&format!("{seed}.bin"), 1_500_000)], piece_length));
+        alice_seeds(&mut host, &data, spec(&data, &[]));
+        let wire = host.connect("alice");
+        // It shows no interest, so it is not given a slot.
+        let greeting = words::handshake(data.info_hash().on_the_wire(), *b"-XX0001-abcdefghijkl", true);
+        let has_none = words::plain(15);
+        host.say(wire, [greeting, has_none, words::request(1, 0, 16_384)].concat().into());
+        let said = host.hear(wire, &|said| is_answered(said, 1, 0, 16_384));
+        let promised = said.iter().filter_map(|said| match *said {
+            Said::AllowedFast(piece) => Some(piece),
+            _ => None,
+        });
+        let blocks = promised.flat_map(|piece| (0..piece_length / 16_384).map(move |n| (piece, n * 16_384)));
+        let blocks: Vec<(u32, u32)> = blocks.filter(|block| *block != (1, 0)).collect();
+        assert!(piece_length > 16 << 10 || !blocks.is_empty(), "nothing is promised");
+        for (piece, offset) in blocks {
+            host.say(wire, words::request(piece, offset, 16_384));
+            let said = host.hear(wire, &|said| is_answered(said, piece, offset, 16_384));
+            assert!(!said.contains(&Said::Reject(piece, offset, 16_384)), "#{piece} was promised");
+        }
+    }
+}
+
 fn is_answered(said: &[Said], piece: u32, offset: u32, len: u32) -> bool {
     said.iter().any(|said| match *said {
         Said::Piece(its, at, long, _) | Said::Reject(its, at, long) => {

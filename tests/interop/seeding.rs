@@ -40,7 +40,7 @@ const ON_LOOPBACK: [Row; 9] = [
     ("seed transmission that we dial by ipv6", &[Program::Transmission], recipes::SMALL_PIECES, we_dial_v6),
     ("seed libtorrent that dials by ipv6", &[Program::Libtorrent], recipes::FILES, libtorrent_dials_v6),
     ("seed beside a partial seed", &[Program::Libtorrent], recipes::FILES, partial_seed),
-    ("seed within a limit", &[Program::Libtorrent], recipes::FORTY_MIB, within_limit),
+    ("seed within a limit", &[Program::Libtorrent], recipes::SMALL_PIECES, within_limit),
     ("seed, and be gone from opentracker", &[Program::Opentracker], recipes::ONE_BYTE, leave_tracker),
 ];
 
@@ -245,9 +245,10 @@ fn partial_seed(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
 
 /// libtorrent notes what we offer it, and how fast it gets what it wants.
 fn within_limit(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    const LIMIT: u64 = 700 << 10;
     let place = Place::new(CASE_TIME)?;
     let torrent = recipe.make(bench, &[], &place)?;
-    let told = Told { max_upload: Some(SLOWLY), ..Told::default() };
+    let told = Told { max_upload: Some(LIMIT), ..Told::default() };
     let mut seeder = seed(driver, bench, &torrent, &told, &place)?;
     let (theirs, address) = (place.folder("theirs")?, seeder.address()?.to_string());
     let options = ["--connect", &address, "--watch", "yes"];
@@ -270,7 +271,7 @@ fn within_limit(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let (Some((since, before)), Some((until, after))) = (window.first(), window.last()) else {
         return Err(Failure::new("it was all there within two seconds"));
     };
-    let ratio = (after - before) / (until - since) / SLOWLY as f64;
+    let ratio = (after - before) / (until - since) / LIMIT as f64;
     // libtorrent counts when it reads: when it gets to run, what waited in its socket comes on top. And neither
     // side may get to run as often as it would like.
     if !(0.5..1.2).contains(&ratio) {

@@ -98,6 +98,8 @@ pub enum Said {
     HaveAll,
     /// `have none` (BEP 6).
     HaveNone,
+    /// `allowed fast` (BEP 6).
+    AllowedFast(u32),
     /// An extended message (BEP 10): its number and its body.
     Extended(u8, Vec<u8>),
     /// Anything else: id and length.
@@ -121,6 +123,7 @@ impl fmt::Display for Said {
             Self::Piece(piece, offset, len, _) => write!(f, "piece #{piece}+{offset}({len})"),
             Self::Cancel(piece, offset, len) => write!(f, "cancel #{piece}+{offset}({len})"),
             Self::Reject(piece, offset, len) => write!(f, "reject #{piece}+{offset}({len})"),
+            Self::AllowedFast(piece) => write!(f, "allowed fast #{piece}"),
             Self::HaveAll => f.write_str("have all"),
             Self::HaveNone => f.write_str("have none"),
             Self::Extended(number, body) => write!(f, "extended {number} {}", body.escape_ascii()),
@@ -210,6 +213,7 @@ impl Listener {
             14 => Some(Said::HaveAll),
             15 => Some(Said::HaveNone),
             16 => triple().map(|(piece, offset, len)| Said::Reject(piece, offset, len)),
+            17 => number(0).map(Said::AllowedFast),
             20 => body.split_first().map(|(&number, body)| Said::Extended(number, body.to_vec())),
             _ => None,
         };

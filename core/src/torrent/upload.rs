@@ -22,6 +22,9 @@ const ALLOWED_FAST: u32 = 10;
 /// Bytes of them: all peers allow the same pieces, so that what each of them gives makes a whole one. More, and the
 /// crowd of the choked takes a good part of a slow uplink from those who earned a slot, while one that never
 /// gives anything has all it needs.
+///
+/// A piece that does not fit is not named at all. BEP 6 lets us refuse the rest of it, but aria2 asks again in the
+/// same breath for what it was refused, thousands of times a second, until it looks like a flood.
 const GRANT: u64 = 32 << 10;
 /// Such grants may add up to so much beside one part in so many of what was given for a slot: whoever comes back
 /// again and again soon finds no more.
@@ -53,10 +56,13 @@ impl Torrent {
             return;
         }
         let mut pieces = wire::allowed_fast(address, &self.hello.info_hash, self.hello.pieces, ALLOWED_FAST);
-        pieces.truncate(GRANT.div_ceil(u64::from(self.layout.piece_length())).max(1) as usize);
-        pieces.retain(|piece| self.picker.have().get(*piece) && !slot.peer.has().get(*piece));
-        let bytes: u64 = pieces.iter().map(|piece| u64::from(self.layout.piece_len(*piece))).sum();
-        let bytes = bytes.min(GRANT);
+        let mut bytes = 0;
+        pieces.retain(|&piece| {
+            let with_it = bytes + u64::from(self.layout.piece_len(piece));
+            let fits = with_it <= GRANT && self.picker.have().get(piece) && !slot.peer.has().get(piece);
+            bytes = if fits { with_it } else { bytes };
+            fits
+        });
         self.granted += bytes;
         slot.peer.allow(&pieces, bytes);
     }
