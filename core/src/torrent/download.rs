@@ -119,7 +119,12 @@ impl Torrent {
         if !core::mem::take(&mut self.freed) || !self.is_running() {
             return;
         }
-        let hungry: alloc::vec::Vec<PeerKey> = self.starved.iter().copied().collect();
+        let mut hungry: alloc::vec::Vec<PeerKey> = self.starved.iter().copied().collect();
+        // Not always the same ones first: those that have been here for longest would give more than all others.
+        if !hungry.is_empty() {
+            let first = turn.rng.below(hungry.len() as u32) as usize;
+            hungry.rotate_left(first);
+        }
         for key in hungry {
             self.fill(key, turn);
             self.flush(key, turn);
