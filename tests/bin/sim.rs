@@ -1,9 +1,11 @@
 //! The simulator as a program: tapes of real sessions, played again.
 
+use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pieceful_core::engine::Output;
 use pieceful_std::tape::{PlayError, Tape};
 
 /// Plays a tape of a real session to an engine without sockets, files or a clock
@@ -22,13 +24,14 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match play(&Args::parse()) {
+    let args = Args::parse();
+    match play(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let PlayError::Differs { said, .. } = &error {
                 said.iter().for_each(|line| eprintln!("  {line}"));
             }
-            eprintln!("error: {error}");
+            eprintln!("error: {}: {error}", args.tape.display());
             ExitCode::FAILURE
         }
     }
@@ -36,17 +39,19 @@ fn main() -> ExitCode {
 
 fn play(args: &Args) -> Result<(), PlayError> {
     let mut tape = Tape::open(&args.tape)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
     let played = tape.play(|now, output| {
-        if args.show {
-            println!("{:>14.6} {output:?}", now.as_micros() as f64 / 1e6);
+        if args.show && !matches!(output, Output::Idle { .. }) {
+            let _ = writeln!(out, "{:>14.6} {output:?}", now.as_micros() as f64 / 1e6); // nobody reads it any more
         }
     })?;
     let end = if played.cut_short { "; it ends in the middle of a record" } else { "" };
-    println!(
+    let _ = writeln!(
+        out,
         "{} calls in {:.3} s, {} outputs: all as on the tape{end}",
         played.calls,
         played.span.as_secs_f64(),
         played.outputs
-    );
+    ); // nobody reads it any more
     Ok(())
 }
