@@ -78,7 +78,7 @@ fn holds(flow: impl IntoIterator<Item = u64>, limit: u64) {
         assert!(got.abs_diff(10 * limit) * 100 <= 10 * limit * 3, "{got} in ten seconds of {limit}");
     }
     for steps in 1..=STEPS_A_SECOND {
-        let most = flow.windows(steps + 1).map(|window| window[steps] - window[0]).max().unwrap();
+        let most = flow.windows(steps + 1).map(|window| window[steps] - window[0]).max().expect("a window");
         let allowed = limit + limit * steps as u64 / STEPS_A_SECOND as u64;
         assert!(most <= allowed, "{most} in {steps} steps of {limit}");
     }
