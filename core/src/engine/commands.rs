@@ -81,6 +81,7 @@ impl Engine {
         self.config.rates = rates;
         self.common.slots.set(self.config.upload_slots, rates.upload);
         self.download.set_rate(self.now, rates.download);
+        self.common.download_limit = rates.download;
         if self.stopping == Stopping::Told {
             return;
         }

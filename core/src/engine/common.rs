@@ -15,12 +15,14 @@ pub(super) struct Common {
     pub(super) outside: Outside,
     pub(super) checks: Checks,
     pub(super) slots: Slots,
+    pub(super) download_limit: Option<u64>,
 }
 
 impl Common {
     /// A torrent's turn, in which it pushes what it wants done to `out`.
     pub(super) const fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Vec<Action>) -> Turn<'a> {
-        let Self { rng, budget, upload, outside, checks, slots } = self;
-        Turn { now, rng, out, budget, upload, outside, checks, slots }
+        let Self { rng, budget, upload, outside, checks, slots, download_limit } = self;
+        let download_limit = *download_limit;
+        Turn { now, rng, out, budget, upload, outside, checks, slots, download_limit }
     }
 }

@@ -4,7 +4,9 @@
 //! further away does nothing here: it fires early, its owner finds nothing due, and is armed anew. Packets then
 //! never touch the set.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
+
+use slotmap::SecondaryMap;
 
 use super::limits::DEADLINE_GRAIN;
 use super::output::Wake;
@@ -45,7 +47,54 @@ impl Owner {
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     set: BTreeSet<(Instant, Owner)>,
-    armed: BTreeMap<Owner, Instant>,
+    armed: Armed,
+}
+
+/// For when each owner is armed. Looked at with every packet, so what a look costs must not grow with the number
+/// of connections.
+#[derive(Debug, Default)]
+struct Armed {
+    conns: SecondaryMap<ConnId, Instant>,
+    torrents: SecondaryMap<TorrentId, Instant>,
+    dials: SecondaryMap<TorrentId, Instant>,
+    udp: Option<Instant>,
+    throttle: Option<Instant>,
+    uplink: Option<Instant>,
+}
+
+impl Armed {
+    fn get(&self, owner: Owner) -> Option<Instant> {
+        match owner {
+            Owner::Conn(id) => self.conns.get(id).copied(),
+            Owner::Torrent(id) => self.torrents.get(id).copied(),
+            Owner::Dial(id) => self.dials.get(id).copied(),
+            Owner::Udp => self.udp,
+            Owner::Throttle => self.throttle,
+            Owner::Uplink => self.uplink,
+        }
+    }
+
+    fn insert(&mut self, owner: Owner, at: Instant) {
+        match owner {
+            Owner::Conn(id) => drop(self.conns.insert(id, at)),
+            Owner::Torrent(id) => drop(self.torrents.insert(id, at)),
+            Owner::Dial(id) => drop(self.dials.insert(id, at)),
+            Owner::Udp => self.udp = Some(at),
+            Owner::Throttle => self.throttle = Some(at),
+            Owner::Uplink => self.uplink = Some(at),
+        }
+    }
+
+    fn remove(&mut self, owner: Owner) -> Option<Instant> {
+        match owner {
+            Owner::Conn(id) => self.conns.remove(id),
+            Owner::Torrent(id) => self.torrents.remove(id),
+            Owner::Dial(id) => self.dials.remove(id),
+            Owner::Udp => self.udp.take(),
+            Owner::Throttle => self.throttle.take(),
+            Owner::Uplink => self.uplink.take(),
+        }
+    }
 }
 
 impl Deadlines {
@@ -53,21 +102,19 @@ impl Deadlines {
     pub(super) fn arm(&mut self, owner: Owner, at: Option<Instant>) {
         let Some(at) = at else { return };
         let at = at.round_up(DEADLINE_GRAIN);
-        if let Some(armed) = self.armed.get_mut(&owner) {
-            if *armed <= at {
+        if let Some(armed) = self.armed.get(owner) {
+            if armed <= at {
                 return;
             }
-            self.set.remove(&(*armed, owner));
-            *armed = at;
-        } else {
-            self.armed.insert(owner, at);
+            self.set.remove(&(armed, owner));
         }
+        self.armed.insert(owner, at);
         self.set.insert((at, owner));
     }
 
     /// Forgets an owner that is gone.
     pub(super) fn disarm(&mut self, owner: Owner) {
-        if let Some(at) = self.armed.remove(&owner) {
+        if let Some(at) = self.armed.remove(owner) {
             self.set.remove(&(at, owner));
         }
     }
@@ -79,7 +126,7 @@ impl Deadlines {
             return None;
         }
         self.set.pop_first();
-        self.armed.remove(&owner);
+        self.armed.remove(owner);
         Some(owner)
     }
 

@@ -164,6 +164,7 @@ impl Engine {
                 outside: Outside::default(),
                 checks: Checks::new(limits.checking_max),
                 slots: Slots::new(config.upload_slots, config.rates.upload),
+                download_limit: config.rates.download,
             },
             fetches: SlotMap::with_key(),
             fetches_waiting: VecDeque::new(),

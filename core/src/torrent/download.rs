@@ -3,13 +3,18 @@
 use super::{Action, Counted, Slot, Task, Torrent, Turn};
 use crate::chain::Chain;
 use crate::disk::DiskAction;
-use crate::id::{Block, PeerKey, PieceIndex};
+use crate::id::{BLOCK_LEN, Block, PeerKey, PieceIndex};
 use crate::peer::{CloseReason, Peer};
 use crate::picker::{Has, PickOptions, PieceOrder, Received};
 use crate::time::Instant;
 
 /// A peer that would take longer than this for a whole piece helps with pieces others have begun.
 const OWN_PIECE_SECONDS: u64 = 10;
+
+/// Under a download limit a peer owes us no more than this part of a second of it.
+const OWED_PART: u64 = 4;
+/// As much comes at once anyway: limits that are higher need no such care.
+const ONE_READ: u64 = 256 * 1024;
 
 impl Torrent {
     /// A peer told all it has.
@@ -59,6 +64,14 @@ impl Torrent {
         }
     }
 
+    /// Blocks that a peer may owe us under a download limit: what has been asked for cannot be held back, and all
+    /// of it may come in one read.
+    fn may_owe(&self, turn: &Turn<'_>) -> u32 {
+        let limit = self.download.rate().into_iter().chain(turn.download_limit).min();
+        let owed = limit.map_or(u64::MAX, |limit| limit / OWED_PART);
+        if owed < ONE_READ { (owed / u64::from(BLOCK_LEN)).max(1) as u32 } else { u32::MAX }
+    }
+
     /// Asks a peer for as many blocks as it should be asked for now.
     pub(super) fn fill(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         if !self.is_running() {
@@ -67,7 +80,8 @@ impl Torrent {
         let Some(slot) = self.peers.get(key) else { return };
         // What a choking peer allows lies anywhere: no use to somebody who reads from the front.
         let no_use = slot.useful == 0 || slot.peer.is_choking_us() && self.order == PieceOrder::Sequential;
-        let want = if no_use { 0 } else { slot.peer.wants_requests(turn.now) };
+        let may_owe = self.may_owe(turn).saturating_sub(slot.peer.asked().len() as u32);
+        let want = if no_use { 0 } else { slot.peer.wants_requests(turn.now).min(may_owe) };
         if want == 0 {
             return;
         }

@@ -155,6 +155,8 @@ pub struct Turn<'a> {
     pub checks: &'a mut Checks,
     /// Upload slots of all torrents together.
     pub slots: &'a mut Slots,
+    /// The download limit of all torrents together, in bytes per second.
+    pub download_limit: Option<u64>,
 }
 
 /// What a torrent wants done.
