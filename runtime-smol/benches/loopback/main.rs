@@ -1,12 +1,16 @@
-//! What a download costs: the two drivers and a bare floor, side by side in one run, over loopback.
+//! What BitTorrent costs: the two drivers and a bare floor, side by side in one run, over loopback.
 //!
-//! `cargo bench -p pieceful-smol --bench download -- [--gib 2] [--rounds 3] [--piece-kib 1024] [--files 5000]
-//! [--cases one,eight,files] [--dir FOLDER]`
+//! `cargo bench -p pieceful-smol --bench loopback -- [--gib 2] [--rounds 3] [--piece-kib 1024] [--files 5000]
+//! [--cases one,eight,files,serve,serve-eight] [--dir FOLDER]`
 //!
-//! The floor receives, hashes and writes on one thread, and does nothing else. Every leecher is a process of its
-//! own, so its processor time and memory are its own; another one is the seed, which is bare as well. The rounds
-//! are interleaved, because what a machine can do changes by the minute. What arrived is compared byte by byte
-//! after the clock has stopped. No figure is a pass or a failure: look at the ratios.
+//! The floor of a download receives, hashes and writes on one thread, and does nothing else; that of a seed is
+//! `sendfile`. Whoever is measured is a process of its own, so its processor time and memory are its own; the other
+//! side is bare. The rounds are interleaved, because what a machine can do changes by the minute. What was
+//! downloaded is compared byte by byte after the clock has stopped. No figure is a pass or a failure: look at the
+//! ratios.
+//!
+//! `... -- against TORRENT IP:PORT PID COUNT` has COUNT bare leechers take TORRENT from another client that is
+//! seeding it, and tells what that cost the client with the process id PID.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader};
@@ -19,15 +23,18 @@ mod floor;
 mod meter;
 mod payload;
 mod seeder;
+mod server;
+mod serving;
 mod session;
 mod table;
+mod taker;
 
 use payload::Payload;
 use table::{Row, Table};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
-const LEECHERS: [&str; 3] = ["floor", "pieceful-smol", "pieceful-std"];
+const CONTESTANTS: [&str; 3] = ["floor", "pieceful-smol", "pieceful-std"];
 
 /// Files of the case with many, each 100 KiB.
 const SMALL_FILE_LEN: u64 = 100 * 1024;
@@ -38,6 +45,9 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["as-seeder", torrent, count] => seeder::run(torrent.as_ref(), count),
         ["as-leecher", who, torrent, folder, ref peers @ ..] => leech(who, torrent, folder, peers),
+        ["as-server", who, torrent, folder] => server::run(who, torrent.as_ref(), folder.as_ref()),
+        ["as-taker", torrent, seed, number] => taker::run(torrent.as_ref(), seed, number),
+        ["against", torrent, seed, pid, count] => serving::against(torrent.as_ref(), seed, pid, count),
         _ => Wishes::read(&words).and_then(|wishes| run(&wishes)),
     };
     match result {
@@ -76,7 +86,7 @@ impl Wishes {
             rounds: 3,
             piece_kib: 1024,
             files: 5_000,
-            cases: ["one", "eight", "files"].map(str::to_owned).into(),
+            cases: ["one", "eight", "files", "serve", "serve-eight"].map(str::to_owned).into(),
             dir: env::temp_dir(),
         };
         for pair in args.chunks(2) {
@@ -102,6 +112,10 @@ fn run(wishes: &Wishes) -> Fallible<()> {
     let payload = Payload::new();
     let len = (wishes.gib * f64::from(1 << 30)) as u64;
     for case in &wishes.cases {
+        if let Some(takers) = [("serve", 1), ("serve-eight", 8)].iter().find(|(name, _)| name == case) {
+            println!("{}", serving::compare(&payload, dir.path(), len, takers.1, wishes)?);
+            continue;
+        }
         let (title, files, seeds) = match case.as_str() {
             "one" => (format!("{} GiB from one seed", wishes.gib), vec![len], 1),
             "eight" => (format!("{} GiB from eight seeds", wishes.gib), vec![len], 8),
@@ -111,10 +125,10 @@ fn run(wishes: &Wishes) -> Fallible<()> {
         let torrent = dir.path().join("torrent");
         fs::write(&torrent, payload.torrent(&files, wishes.piece_kib * 1024)?)?;
         let case = Case { payload: &payload, torrent, files, seeds, dir: dir.path().join(case) };
-        let mut table = Table::new(title);
+        let mut table = Table::new(title, "first ms");
         for round in 0..wishes.rounds {
-            for at in 0..LEECHERS.len() {
-                let who = LEECHERS[(round + at) % LEECHERS.len()];
+            for at in 0..CONTESTANTS.len() {
+                let who = CONTESTANTS[(round + at) % CONTESTANTS.len()];
                 table.add(who, case.run(who, round)?);
             }
         }
@@ -167,7 +181,7 @@ impl Case<'_> {
         Ok(Row {
             wall: (at - started) as f64 / 1e9,
             cpu_per_gib: cpu as f64 / 1e9 / (total as f64 / f64::from(1 << 30)),
-            first_ms: first.saturating_sub(started) as f64 / 1e6,
+            ms: first.saturating_sub(started) as f64 / 1e6,
             anon_mib: anon as f64 / 1024.0,
         })
     }

@@ -7,20 +7,23 @@ use std::fmt;
 pub(crate) struct Row {
     pub(crate) wall: f64,
     pub(crate) cpu_per_gib: f64,
-    /// From the start of the process to the first request at a seed.
-    pub(crate) first_ms: f64,
+    /// From the start of a leecher's process to its first request at a seed; from the first of several leechers
+    /// that has everything to the last.
+    pub(crate) ms: f64,
     pub(crate) anon_mib: f64,
 }
 
 /// One case: the first leecher is what the others are held against.
 pub(crate) struct Table {
     title: String,
+    /// What [`Row::ms`] is.
+    ms: &'static str,
     rows: Vec<(&'static str, Vec<Row>)>,
 }
 
 impl Table {
-    pub(crate) fn new(title: String) -> Self {
-        Self { title, rows: Vec::new() }
+    pub(crate) fn new(title: String, ms: &'static str) -> Self {
+        Self { title, ms, rows: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, who: &'static str, row: Row) {
@@ -37,7 +40,7 @@ impl fmt::Display for Table {
         writeln!(
             f,
             "{:<14} {:>13} {:>13} {:>15} {:>11} {:>9}",
-            "", "wall s", "CPU s/GiB", "CPU / floor", "first ms", "anon MiB"
+            "", "wall s", "CPU s/GiB", "CPU / floor", self.ms, "anon MiB"
         )?;
         writeln!(
             f,
@@ -51,7 +54,7 @@ impl fmt::Display for Table {
             // Round by round: its runs had the same machine.
             let ratios = rows.iter().zip(floor).map(|(row, floor)| row.cpu_per_gib / floor.cpu_per_gib);
             let (ratio, ratio_median) = least_and_median(ratios);
-            let (_, first) = least_and_median(rows.iter().map(|row| row.first_ms));
+            let (_, first) = least_and_median(rows.iter().map(|row| row.ms));
             let anon = rows.iter().map(|row| row.anon_mib).fold(0.0, f64::max);
             writeln!(
                 f,

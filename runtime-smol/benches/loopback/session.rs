@@ -1,4 +1,4 @@
-//! The two drivers as leechers: what any application would write.
+//! The two drivers as leechers and as seeds: what any application would write.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use pieceful_core::engine::{AddTorrent, Event};
 use pieceful_core::metainfo::Metainfo;
 use pieceful_std::{Options, SessionEvent};
 
-use crate::{Fallible, meter};
+use crate::{Fallible, meter, server};
 
 /// Without a word for so long something is wrong.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -34,6 +34,28 @@ pub(crate) fn leech_std(torrent: &Path, folder: &Path, peers: Vec<SocketAddr>) -
     session.add(spec, folder)?;
     while !is_last(events.next_timeout(PATIENCE))? {}
     meter::done();
+    Ok(session.stop()?)
+}
+
+pub(crate) fn serve_smol(torrent: &Path, folder: &Path) -> Fallible<()> {
+    let spec = spec(torrent, Vec::new())?;
+    futures_lite::future::block_on(async {
+        let session = pieceful_smol::Session::start(options()?)?;
+        let mut events = session.events();
+        session.add(spec, folder).await?;
+        while !is_last(events.next_timeout(PATIENCE).await)? {}
+        server::tell(session.listening()[0])?;
+        Ok(session.stop().await?)
+    })
+}
+
+pub(crate) fn serve_std(torrent: &Path, folder: &Path) -> Fallible<()> {
+    let spec = spec(torrent, Vec::new())?;
+    let session = pieceful_std::Session::start(options()?)?;
+    let mut events = session.events();
+    session.add(spec, folder)?;
+    while !is_last(events.next_timeout(PATIENCE))? {}
+    server::tell(session.listening()[0])?;
     Ok(session.stop()?)
 }
 

@@ -1,7 +1,7 @@
 //! The bytes of all torrents here: 64 MiB of noise over and over, so that a seed has them in memory.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 const PERIOD: usize = 64 << 20;
 
 /// The name of all torrents.
-const NAME: &str = "payload";
+pub(crate) const NAME: &str = "payload";
 
 /// Whether a piece lies in one piece of the noise too.
 pub(crate) fn is_piece_length(len: u32) -> bool {
@@ -62,6 +62,18 @@ impl Payload {
             ..NewTorrent::default()
         };
         torrent.to_bytes()
+    }
+
+    /// Writes a single file of `len` bytes into `folder`.
+    pub(crate) fn write(&self, folder: &Path, len: u64) -> io::Result<()> {
+        let mut file = File::create(folder.join(NAME))?;
+        let mut offset = 0;
+        while offset < len {
+            let some = self.at(offset, (len - offset).min(1 << 20) as usize);
+            file.write_all(some)?;
+            offset += some.len() as u64;
+        }
+        Ok(())
     }
 
     /// Whether `folder` has exactly these bytes in files of these lengths.

@@ -52,13 +52,7 @@ fn serve(mut socket: TcpStream, info: &Info, payload: &Payload, asked: &AtomicBo
         let dictionary = format!("d1:mde4:reqqi{REQQ}ee");
         message(&mut hello, 20, &[&[0], dictionary.as_bytes()].concat());
     }
-    let pieces = info.piece_count() as usize;
-    let mut have = vec![0xff; pieces.div_ceil(8)];
-    if let (Some(last), rest @ 1..) = (have.last_mut(), pieces % 8) {
-        *last = 0xff << (8 - rest);
-    }
-    message(&mut hello, 5, &have);
-    message(&mut hello, 1, &[]);
+    hello.extend(has_all(info));
     socket.write_all(&hello)?;
 
     let mut buffer = vec![0; 64 << 10];
@@ -91,6 +85,25 @@ fn serve(mut socket: TcpStream, info: &Info, payload: &Payload, asked: &AtomicBo
     }
 }
 
+/// A handshake, that we have everything, and that requests are welcome.
+pub(crate) fn hello(info: &Info, client: [u8; 8]) -> Vec<u8> {
+    let mut hello = floor::handshake(info, client).to_vec();
+    hello.extend(has_all(info));
+    hello
+}
+
+fn has_all(info: &Info) -> Vec<u8> {
+    let mut messages = Vec::new();
+    let pieces = info.piece_count() as usize;
+    let mut have = vec![0xff; pieces.div_ceil(8)];
+    if let (Some(last), rest @ 1..) = (have.last_mut(), pieces % 8) {
+        *last = 0xff << (8 - rest);
+    }
+    message(&mut messages, 5, &have);
+    message(&mut messages, 1, &[]);
+    messages
+}
+
 fn answer(
     socket: &mut TcpStream,
     info: &Info,
@@ -113,7 +126,8 @@ fn answer(
     Ok(())
 }
 
-fn head(piece: u32, offset: u32, len: u32) -> [u8; 13] {
+/// What stands before a block.
+pub(crate) fn head(piece: u32, offset: u32, len: u32) -> [u8; 13] {
     let mut head = [7; 13];
     head[..4].copy_from_slice(&(9 + len).to_be_bytes());
     head[5..9].copy_from_slice(&piece.to_be_bytes());
