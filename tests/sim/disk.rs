@@ -27,6 +27,8 @@ pub struct DiskProfile {
     pub flips: u32,
     /// Of a thousand reads, writes and hashes, how many fail.
     pub failures: u32,
+    /// A torrent all of whose reads, writes and hashes fail: its folder is on another device.
+    pub broken: Option<TorrentId>,
 }
 
 impl Default for DiskProfile {
@@ -37,6 +39,7 @@ impl Default for DiskProfile {
             capacity: None,
             flips: 0,
             failures: 0,
+            broken: None,
         }
     }
 }
@@ -161,7 +164,8 @@ impl Disk {
             None => return Err(error(DiskErrorKind::Missing, None, "the torrent's files are not open")),
         };
         let counts = !matches!(action, DiskAction::Sync | DiskAction::Close | DiskAction::Prepare { .. });
-        if counts && rng.below(1000) < self.profile.failures {
+        let broken = self.profile.broken == Some(torrent);
+        if counts && (broken || rng.below(1000) < self.profile.failures) {
             return Err(error(DiskErrorKind::Io, None, "the simulated device failed"));
         }
         match action {

@@ -278,6 +278,34 @@ fn one_torrent_that_fails_or_has_a_dead_tracker_does_not_slow_another() {
 }
 
 #[test]
+fn a_torrent_whose_disk_breaks_fails_alone_and_goes_on_when_it_is_mended() {
+    let run = |breaks: bool| {
+        let data = Data::single(150, 8 << 20, 64 << 10);
+        let mut world = World::new(150).data(data).seed("alice").leecher("bob");
+        world.run_for(Duration::from_millis(1));
+        let data = other(150, 8 << 20);
+        seed_too(&mut world, "alice", &data);
+        let alice = world.address("alice");
+        let id = add(&mut world, "bob", &data, vec![alice]);
+        world.run_for(Duration::from_millis(200));
+        if breaks {
+            world.set_disk("bob", |disk| disk.broken = Some(id));
+        }
+        world.run_until(|w| w.complete("bob"), MINUTES);
+        let elapsed = world.elapsed();
+        let failed = |event: &Event| matches!(event, Event::Failed { torrent, error: TorrentError::Disk(_) } if *torrent == id);
+        assert_eq!(world.saw("bob", failed), breaks);
+        world.set_disk("bob", |disk| disk.broken = None);
+        world.engine("bob", |engine, now| engine.resume(now, id));
+        let finished = |event: &Event| matches!(event, Event::Finished { torrent } if *torrent == id);
+        world.run_until(|w| w.saw("bob", finished), MINUTES);
+        elapsed
+    };
+    let (beside, broken) = (run(false), run(true));
+    assert!(broken <= beside + Duration::from_millis(50), "{broken:?}, beside a sound one {beside:?}");
+}
+
+#[test]
 fn limits_of_one_torrent_change_while_it_runs() {
     let mut world = World::new(141).data(Data::single(141, 8 << 20, 64 << 10)).seed("alice");
     world = world.with(|spec| spec.link = Link::fast());
