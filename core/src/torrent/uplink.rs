@@ -13,7 +13,7 @@ use crate::time::Instant;
 /// What a turn is worth in bytes while others wait.
 const TURN: u64 = 4 * BLOCK_LEN as u64;
 
-/// See the [module](self).
+/// The upload limit of all torrents together, and who waits for it: each has its turn of a few blocks.
 #[derive(Debug)]
 pub struct Uplink {
     limit: Bucket,
