@@ -17,6 +17,7 @@ use pieceful_std::{Options, SessionEvent, session};
 use pieceful_tests::Data;
 use pieceful_tests::words::{Listener, Said};
 use smol::future::block_on;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::host::{Host, Wire, in_words};
@@ -280,7 +281,12 @@ impl<D: Driver> Host for Real<D> {
     }
 
     fn connect(&mut self, client: &str) -> Wire {
-        let stream = TcpStream::connect(self.address(client)).expect("a client that listens");
+        // Little room, so that what is not read here stays with the client: a system may take 32 MiB by itself.
+        let (address, room) = (self.address(client), 64 << 10);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(room).expect("a socket has buffers");
+        socket.connect(&address.into()).expect("a client that listens");
+        let stream = TcpStream::from(socket);
         stream.set_write_timeout(Some(SOON)).expect("a socket has timeouts");
         self.wires.push(Spoken { stream, listener: Listener::new(true), said: Vec::new() });
         Wire(self.wires.len() - 1)
