@@ -239,6 +239,10 @@ pub(crate) fn what_is_cancelled_before_it_leaves_is_not_sent(mut host: impl Host
     };
     host.say(wire, all(6));
     host.say(wire, all(8));
+    // By the time that somebody else has everything, Alice has read all of that, and nothing more has left.
+    host.start("bob", false);
+    let bobs = host.add("bob", &data, spec(&data, &[host.address("alice")]));
+    host.wait("bob", &finished(bobs));
     let answer = |said: &Said| match *said {
         Said::Piece(piece, offset, ..) => Some(((piece, offset), true)),
         Said::Reject(piece, offset, _) => Some(((piece, offset), false)),
