@@ -16,6 +16,7 @@ mod asking;
 mod checker;
 mod data;
 mod disk;
+mod fault;
 mod file;
 mod link;
 mod node;
@@ -35,6 +36,7 @@ mod world;
 
 pub use data::Data;
 pub use disk::DiskProfile;
+pub use fault::Fault;
 pub use link::Link;
 pub use node::{Has, Spec};
 pub use tape::{Effects, Tape};

@@ -18,6 +18,9 @@ impl World {
     pub(crate) fn take(&mut self, step: Step) {
         match step {
             Step::Start(node) => self.start(node),
+            Step::SwitchedOn(node) if self.is_on(node) => {}
+            Step::SwitchedOn(node) => self.start(node),
+            Step::FaultEnds { number } => self.end_fault(number),
             Step::Wake { node, life } => self.wake(node, life),
             Step::Answer { node, life, input } => {
                 if self.lives(node, life) {

@@ -17,6 +17,10 @@ use crate::tcp::EndId;
 pub(crate) enum Step {
     /// A node begins to exist.
     Start(usize),
+    /// A machine that is off is not any more.
+    SwitchedOn(usize),
+    /// A fault has lasted as long as it was to.
+    FaultEnds { number: u64 },
     /// A node's engine asked to be woken.
     Wake { node: usize, life: u32 },
     /// The world answers an engine.

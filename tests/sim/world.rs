@@ -11,6 +11,7 @@ use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
 
 use crate::checker::Checker;
+use crate::fault::Lasting;
 use crate::link::LinkState;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
 use crate::queue::{Queue, Step};
@@ -46,6 +47,7 @@ pub struct World {
     pub(crate) tcp: Tcp,
     pub(crate) udp: UdpProfile,
     pub(crate) trackers: Vec<Tracker>,
+    pub(crate) lasting: Lasting,
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) data: Arc<Data>,
     pub(crate) trace: Trace,
@@ -69,6 +71,7 @@ impl World {
             tcp: Tcp::default(),
             udp: UdpProfile::default(),
             trackers: Vec::new(),
+            lasting: Lasting::default(),
             hosts: BTreeMap::new(),
             data: Arc::new(Data::single(seed, (2 << 20) + 12_345, 64 << 10)),
             trace: Trace::default(),
@@ -240,7 +243,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         for node in self.begun..self.nodes.len() {
             let starts = self.nodes[node].spec.starts;
             if self.nodes[node].engine().is_some() {
@@ -257,6 +260,7 @@ impl World {
             self.nodes[..index].iter().filter(|node| node.spec.listens).map(|node| node.address).collect();
         let data = Arc::clone(&self.data);
         let seed = self.seed;
+        self.spoil(index);
         let node = &mut self.nodes[index];
         let (spec, name) = (node.spec.clone(), node.name.clone());
         let mut config = Config { unix_time: UNIX_TIME + now.since(Instant::ZERO), ..spec.config };
@@ -264,7 +268,6 @@ impl World {
         let engine = node.engine_mut().expect("only engines are started");
         engine.life += 1;
         engine.checker = Checker::new(config.limits);
-        engine.disk.profile = spec.disk;
         engine.disk.expect(&data);
         if engine.life == 1 {
             match spec.has {

@@ -6,6 +6,7 @@ mod commands;
 mod download;
 mod endgame;
 mod fairness;
+mod faults;
 mod interest;
 mod limits;
 mod many;
