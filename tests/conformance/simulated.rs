@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::{AddTorrent, Engine, Event, StreamEnd, TorrentStatus};
+use pieceful_core::engine::{AddTorrent, Call, Event, StreamEnd, TorrentStatus};
 use pieceful_core::id::TorrentId;
 use pieceful_tests::script::{MakeScript, Script, Talk};
 use pieceful_tests::words::{Listener, Said};
@@ -28,12 +28,6 @@ pub(crate) struct Simulated {
     wires: Vec<Rc<RefCell<Spoken>>>,
 }
 
-impl Simulated {
-    fn tell(&mut self, client: &str, command: impl FnOnce(&mut Engine, pieceful_core::time::Instant)) {
-        self.world.engine(client, command);
-    }
-}
-
 impl Host for Simulated {
     fn new() -> Self {
         Self { world: World::new(1), before: BTreeMap::new(), trackers: 0, wires: Vec::new() }
@@ -51,7 +45,7 @@ impl Host for Simulated {
     }
 
     fn stop(&mut self, client: &str) {
-        self.tell(client, Engine::shutdown);
+        self.world.shutdown(client);
         self.world.run_until(|world| world.saw(client, |event| *event == Event::Stopped), STOP_TIME);
         self.before.insert(client.to_owned(), self.world.events(client).len());
     }
@@ -92,7 +86,7 @@ impl Host for Simulated {
     }
 
     fn remove(&mut self, client: &str, torrent: TorrentId) {
-        self.tell(client, |engine, now| engine.remove_torrent(now, torrent));
+        self.world.call(client, Call::Remove(torrent));
     }
 
     fn wait(&mut self, client: &str, like: &dyn Fn(&Event) -> bool) {
@@ -102,14 +96,12 @@ impl Host for Simulated {
     }
 
     fn pause(&mut self, client: &str, torrent: TorrentId, paused: bool) {
-        let command = if paused { Engine::pause } else { Engine::resume };
-        self.tell(client, |engine, now| command(engine, now, torrent));
+        let command = if paused { Call::Pause } else { Call::Resume };
+        self.world.call(client, command(torrent));
     }
 
     fn status(&mut self, client: &str, torrent: TorrentId) -> TorrentStatus {
-        let mut status = None;
-        self.tell(client, |engine, _| status = engine.torrent(torrent));
-        status.expect("a torrent that is there")
+        self.world.status_of(client, torrent)
     }
 
     fn clock(&self) -> Duration {

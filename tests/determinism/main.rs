@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use pieceful_core::engine::RateLimits;
+use pieceful_core::engine::{Output, RateLimits};
+use pieceful_std::tape::Tape;
 use pieceful_tests::odd::{Answer, Sharer};
 use pieceful_tests::{Data, Manner, Segmentation, World};
 
@@ -101,4 +102,26 @@ fn cutting_the_stream_in_another_way_changes_no_result() {
         until_complete(&["bob"])(&mut world);
         assert_eq!(world.status("bob").traffic.payload_down, 200_000, "{how:?}");
     }
+}
+
+#[test]
+fn the_tape_of_a_simulated_machine_plays_as_that_of_a_real_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bob.tape");
+    let mut world = World::new(8).seed("alice").leecher("bob").with(|spec| spec.recorded = true);
+    world.run_for(Duration::from_millis(400));
+    world.pause("bob");
+    world.run_for(Duration::from_secs(5));
+    world.resume("bob");
+    until_complete(&["bob"])(&mut world);
+    world.shutdown("bob");
+    world.tape("bob").save(&file).expect("a tape");
+    let mut said = Vec::new();
+    let played = Tape::open(&file).expect("a tape").play(|_, output| {
+        if let Output::Event(event) = output {
+            said.push(event.clone());
+        }
+    });
+    assert_eq!(played.expect("the same again").calls, world.tape("bob").calls.len() as u64);
+    assert_eq!(said, world.events("bob").iter().map(|(_, event)| event.clone()).collect::<Vec<_>>());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::{Event, TorrentStatus};
+use pieceful_core::engine::{Engine, Event, TorrentStatus};
 use pieceful_core::id::TorrentId;
 use pieceful_core::peer::CloseReason;
 use pieceful_core::time::Instant;
@@ -93,11 +93,16 @@ impl World {
         self.nodes[self.index(name)].address
     }
 
+    /// The engine of a node, to look at.
+    #[must_use]
+    pub fn engine(&self, name: &str) -> &Engine {
+        self.engine_node(name).engine.as_ref().expect("a node that runs")
+    }
+
     /// The numbers of one of a node's torrents.
     #[must_use]
     pub fn status_of(&self, name: &str, torrent: TorrentId) -> TorrentStatus {
-        let engine = self.engine_node(name).engine.as_ref().expect("a node that runs");
-        engine.torrent(torrent).expect("a torrent that is there")
+        self.engine(name).torrent(torrent).expect("a torrent that is there")
     }
 
     /// The bytes of a file on the node's disk.

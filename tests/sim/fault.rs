@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use pieceful_core::engine::Engine;
-
 use crate::queue::Step;
 use crate::{DiskProfile, World};
 
@@ -146,7 +144,7 @@ impl World {
         let Some(owner) = self.nodes[node].engine() else { return };
         if owner.engine.is_some() && !owner.torrents.is_empty() {
             let name = self.nodes[node].name.clone();
-            self.command(&name, Engine::resume);
+            self.resume(&name);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Everything that was told to one engine, to be told again to another.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use pieceful_core::chain::Chain;
 use pieceful_core::disk::DiskAction;
@@ -8,6 +11,7 @@ use pieceful_core::engine::{Call, Config, Engine, Output, Segment};
 use pieceful_core::id::ConnId;
 use pieceful_core::rng::Seed;
 use pieceful_core::time::Instant;
+use pieceful_std::tape::{RecordOptions, Recorded, Recorder};
 use sha1::{Digest as _, Sha1};
 
 /// The life of one engine.
@@ -43,6 +47,23 @@ impl Tape {
         }
         drain(&mut engine, |output| said.push(summary(output)));
         said
+    }
+
+    /// Writes it as a file that `sim --tape` plays. An engine that panics ends its tape there.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn save(&self, file: &Path) -> io::Result<()> {
+        let recorder = Recorder::create(&RecordOptions { file: file.to_owned(), payload: true })?;
+        let mut engine = Recorded::new(self.config.clone(), self.seed, self.begins, Some(recorder));
+        // The recorder keeps what it was told before the panic; there is nothing else to learn from it here.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            for (now, call) in &self.calls {
+                engine.call(*now, call.clone());
+                while !matches!(engine.poll(), Output::Idle { .. }) {}
+            }
+        }));
+        Ok(())
     }
 
     /// Plays the tape with every call changed into others at the same time, and tells what the world would

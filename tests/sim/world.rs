@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus};
+use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus, Returned};
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
@@ -337,41 +337,42 @@ impl World {
         node.torrents.first().map(|(id, _)| engine.peers(*id).collect()).unwrap_or_default()
     }
 
-    /// Calls the engine of a node about its first torrent, then does what comes of it.
-    pub fn command(&mut self, name: &str, command: impl FnOnce(&mut Engine, Instant, TorrentId)) {
+    /// Makes a call of a node's engine about its first torrent, such as [`Call::Pause`], and does what comes of it.
+    pub fn command(&mut self, name: &str, command: impl FnOnce(TorrentId) -> Call) {
         let torrent = self.engine_node(name).torrents.first().expect("a node with a torrent").0;
-        self.engine(name, |engine, now| command(engine, now, torrent));
+        self.call(name, command(torrent));
     }
 
-    /// Calls the engine of a node, then does what comes of it.
-    pub fn engine(&mut self, name: &str, command: impl FnOnce(&mut Engine, Instant)) {
+    /// Makes a call of a node's engine, then does what comes of it.
+    pub fn call(&mut self, name: &str, call: Call) -> Returned {
         self.begin();
         let (index, now) = (self.index(name), self.queue.now);
+        self.trace.write(now, name, format_args!("is told by its user: {call:?}"));
         let node = self.engine_node_mut(name);
-        assert!(node.tape.is_none(), "a user's commands are not recorded");
-        command(node.engine.as_mut().expect("a node that runs"), now);
-        self.trace.write(now, name, format_args!("is told something by its user"));
+        node.record(now, || call.clone());
+        let returned = node.engine.as_mut().expect("a node that runs").call(now, call);
         self.drain(index);
+        returned
     }
 
     /// Pauses a node's first torrent.
     pub fn pause(&mut self, name: &str) {
-        self.command(name, Engine::pause);
+        self.command(name, Call::Pause);
     }
 
     /// Lets a node's first torrent go on.
     pub fn resume(&mut self, name: &str) {
-        self.command(name, Engine::resume);
+        self.command(name, Call::Resume);
     }
 
     /// Removes a node's first torrent.
     pub fn remove(&mut self, name: &str) {
-        self.command(name, Engine::remove_torrent);
+        self.command(name, Call::Remove);
     }
 
     /// Shuts a node's engine down in good order.
     pub fn shutdown(&mut self, name: &str) {
-        self.engine(name, Engine::shutdown);
+        self.call(name, Call::Shutdown);
     }
 
     /// Ends a node's engine from one moment to the next; its disk stays.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pieceful_core::engine::{Event, TorrentState};
+use pieceful_core::engine::{Call, Event, TorrentState};
 use pieceful_tests::World;
 
 const MINUTES: Duration = Duration::from_secs(600);
@@ -50,7 +50,7 @@ fn a_peer_named_later_is_dialled() {
     world.run_for(Duration::from_secs(60));
     assert!(!world.complete("bob"));
     let alice = world.address("alice");
-    world.command("bob", |engine, now, id| engine.add_peer(now, id, alice));
+    world.command("bob", |id| Call::AddPeer(id, alice));
     world.run_until(|w| w.complete("bob"), MINUTES);
 }
 

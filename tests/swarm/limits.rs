@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, RateLimits};
+use pieceful_core::engine::{AddTorrent, Call, RateLimits};
 use pieceful_core::id::BLOCK_LEN;
 use pieceful_tests::{Data, Has, Link, World};
 
@@ -47,15 +47,12 @@ fn world(seed: u64, way: Way, direct: bool, all: RateLimits, first: RateLimits) 
 }
 
 /// Payload of each of our torrents.
-fn payload(world: &mut World, way: Way) -> [u64; 2] {
+fn payload(world: &World, way: Way) -> [u64; 2] {
     let mut payload = [0; 2];
-    world.engine("us", |engine, _| {
-        let ids: Vec<_> = engine.torrents().collect();
-        for (sum, id) in payload.iter_mut().zip(ids) {
-            let traffic = engine.torrent(id).expect("it was there a moment ago").traffic;
-            *sum = if way == Way::Down { traffic.payload_down } else { traffic.payload_up };
-        }
-    });
+    for (sum, id) in payload.iter_mut().zip(world.engine("us").torrents()) {
+        let traffic = world.status_of("us", id).traffic;
+        *sum = if way == Way::Down { traffic.payload_down } else { traffic.payload_up };
+    }
     payload
 }
 
@@ -129,7 +126,7 @@ fn an_upload_limit_for_all_holds_when_drivers_fetch_the_blocks() {
 fn a_torrents_limit_holds_and_concerns_no_other(way: Way, direct: bool) {
     let mut world = world(61, way, direct, RateLimits::default(), only(way, LIMIT));
     world.run_for(Duration::from_secs(2));
-    let [_, other] = payload(&mut world, way);
+    let [_, other] = payload(&world, way);
     assert!(other >= SIZE, "the other goes as fast as links are: {other}");
     world.run_for(WARM_UP);
     let flow = flow(&mut world, way, Duration::from_secs(20));
@@ -157,7 +154,7 @@ fn a_limit_that_is_changed_holds_from_then_on() {
         let mut world = world(62, way, true, only(way, LIMIT), RateLimits::default());
         world.run_for(WARM_UP);
         for limit in [LIMIT * 2, LIMIT, LIMIT * 3 / 2] {
-            world.engine("us", |engine, now| engine.set_limits(now, only(way, limit)));
+            world.call("us", Call::SetLimits(only(way, limit)));
             let flow = flow(&mut world, way, Duration::from_secs(11));
             holds(flow.iter().map(|flow| flow.iter().sum()), limit);
         }

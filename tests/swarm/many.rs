@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pieceful_core::engine::{
-    AddTorrent, Event, RateLimits, SeedingLimits, TorrentError, TorrentState, UploadSlots,
+    AddTorrent, Call, Event, RateLimits, SeedingLimits, TorrentError, TorrentState, UploadSlots,
 };
 use pieceful_core::id::TorrentId;
 use pieceful_core::peer::CloseReason;
@@ -68,7 +68,7 @@ fn a_ratio_set_while_it_runs_counts_what_was_given_before() {
     let mut world = ratio_world(125, 100_000, false, 1);
     world.run_until(|w| w.complete("leecher 0"), MINUTES);
     let limits = SeedingLimits { ratio_permille: Some(900), time: None };
-    world.command("alice", |engine, now, id| engine.set_seeding_limits(now, id, limits));
+    world.command("alice", |id| Call::SetSeedingLimits(id, limits));
     assert!(is_done(&world));
 }
 
@@ -143,7 +143,7 @@ fn a_torrent_may_be_removed_while_it_waits_to_be_checked_or_is_checked() {
     world.run_until(|w| w.status_is("alice", |alice| alice.pieces_checked > 50), MINUTES);
     let data = other(133, 1 << 20);
     let second = seed_too(&mut world, "alice", &data);
-    world.engine("alice", |engine, now| engine.remove_torrent(now, second));
+    world.call("alice", Call::Remove(second));
     world.remove("alice");
     let gone =
         |w: &World| w.events("alice").iter().filter(|(_, e)| matches!(e, Event::Removed { .. })).count();
@@ -181,7 +181,7 @@ fn a_torrent_added_paused_looks_at_nothing_until_it_is_resumed() {
     world.run_for(Duration::from_secs(60));
     let status = world.status_of("bob", id);
     assert_eq!((status.state, status.pieces_checked, status.peers), (TorrentState::Paused, 0, 0));
-    world.engine("bob", |engine, now| engine.resume(now, id));
+    world.call("bob", Call::Resume(id));
     world.run_until(|w| w.status_of("bob", id).state == TorrentState::Seeding, MINUTES);
 }
 
@@ -237,16 +237,11 @@ fn slots_are_shared_between_torrents_and_none_goes_without() {
     });
     world.run_for(Duration::from_secs(30));
     let mut served = 0;
-    let now_served = |world: &mut World| {
-        let mut count = 0;
-        world.command("alice", |engine, _, id| {
-            count = engine.peers(id).filter(|peer| !peer.choked && peer.interested).count();
-        });
-        count
-    };
+    let now_served =
+        |world: &World| world.peers("alice").iter().filter(|peer| !peer.choked && peer.interested).count();
     for _ in 0..10 {
         world.run_for(Duration::from_secs(1));
-        served = served.max(now_served(&mut world));
+        served = served.max(now_served(&world));
     }
     assert!(world.status_of("quiet", quiet).traffic.payload_down > 0);
     assert!((1..=2).contains(&served), "{served}");
@@ -296,7 +291,7 @@ fn a_torrent_whose_disk_breaks_fails_alone_and_goes_on_when_it_is_mended() {
         let failed = |event: &Event| matches!(event, Event::Failed { torrent, error: TorrentError::Disk(_) } if *torrent == id);
         assert_eq!(world.saw("bob", failed), breaks);
         world.set_disk("bob", |disk| disk.broken = None);
-        world.engine("bob", |engine, now| engine.resume(now, id));
+        world.call("bob", Call::Resume(id));
         let finished = |event: &Event| matches!(event, Event::Finished { torrent } if *torrent == id);
         world.run_until(|w| w.saw("bob", finished), MINUTES);
         elapsed
@@ -318,9 +313,9 @@ fn limits_of_one_torrent_change_while_it_runs() {
     world.run_for(Duration::from_secs(20));
     let slow = world.status("bob").traffic.payload_down;
     assert!(slow < 1_200 << 10, "{slow}");
-    world.command("bob", |engine, now, id| engine.set_torrent_limits(now, id, RateLimits::default()));
+    world.command("bob", |id| Call::SetTorrentLimits(id, RateLimits::default()));
     world.run_until(|w| w.complete("bob"), Duration::from_secs(20));
-    world.command("alice", |engine, now, id| engine.set_torrent_connections(now, id, Some(0)));
+    world.command("alice", |id| Call::SetTorrentConnections(id, Some(0)));
     let no_room = |event: &Event| matches!(event, Event::PeerClosed { reason: CloseReason::NoRoom, .. });
     assert!(world.saw("alice", no_room));
     assert_eq!(world.status("alice").peers, 0);

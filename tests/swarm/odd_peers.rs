@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::Event;
+use pieceful_core::engine::{Call, Event};
 use pieceful_core::peer::CloseReason;
 use pieceful_tests::odd::{Answer, Offer, Rude, Sharer, Slow};
 use pieceful_tests::script::MakeScript;
@@ -317,6 +317,6 @@ fn an_address_is_dialled_past_200_that_greet_and_then_say_nothing() {
         spec.introduced = false;
     });
     let alice = world.address("alice");
-    world.command("bob", |engine, now, torrent| engine.add_peer(now, torrent, alice));
+    world.command("bob", |id| Call::AddPeer(id, alice));
     world.run_until(|w| w.complete("bob"), Duration::from_secs(60));
 }

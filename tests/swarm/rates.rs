@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pieceful_core::engine::RateLimits;
+use pieceful_core::engine::{Call, RateLimits};
 use pieceful_tests::{Data, Link, World};
 
 const MINUTES: Duration = Duration::from_secs(600);
@@ -72,6 +72,6 @@ fn a_limit_that_is_lifted_is_gone_at_once() {
     let mut world = world(43).seed("alice").leecher("bob");
     world = world.with(|spec| spec.config.rates = RateLimits { download: Some(20 << 10), upload: None });
     world.run_for(Duration::from_secs(10));
-    world.command("bob", |engine, now, _| engine.set_limits(now, RateLimits::default()));
+    world.call("bob", Call::SetLimits(RateLimits::default()));
     world.run_until(|w| w.complete("bob"), Duration::from_secs(10));
 }
