@@ -4,18 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Data;
+use crate::words::Said;
 use bytes::Bytes;
 use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
 use pieceful_core::id::TorrentId;
-use pieceful_tests::Data;
-use pieceful_tests::words::Said;
 
 /// A connection the test speaks on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wire(pub(crate) usize);
+pub struct Wire(pub usize);
 
 /// A place for clients, known by their names.
-pub(crate) trait Host {
+pub trait Host {
+    /// One without clients.
     fn new() -> Self;
 
     /// Starts a client that listens; with `ipv6`, on an address of that family. Its folder is kept from one

@@ -1,62 +1,14 @@
-//! One suite for every host of the engine: both drivers over loopback, and the simulator.
-//!
-//! A driver of your own passes it by implementing [`host::Host`], or, if it has threads and sockets of its own,
-//! the smaller [`real::Driver`].
+//! The suite of [`pieceful_tests::conformance`], run on both drivers, on the simulator, and on the driver that is an
+//! example for those who write their own.
 
-mod host;
-mod real;
-mod seeding;
-mod simulated;
-mod suite;
-mod tracker;
+#[path = "../../runtime-std/examples/poll/conn.rs"]
+mod conn;
+#[path = "../../runtime-std/examples/poll/driver.rs"]
+mod example;
+mod ours;
+mod poll;
 
-/// The suite, once for a host.
-macro_rules! conforms {
-    ($name:ident, $host:ty: $($case:ident)*) => {
-        mod $name {
-            $(#[test]
-            fn $case() {
-                crate::suite::$case(<$host as crate::host::Host>::new());
-            })*
-        }
-    };
-}
-
-macro_rules! hosts {
-    ($($case:ident)*) => {
-        conforms!(std_driver, crate::real::Real<pieceful_std::Session>: $($case)*);
-        conforms!(smol_driver, crate::real::Real<pieceful_smol::Session>: $($case)*);
-        conforms!(simulator, crate::simulated::Simulated: $($case)*);
-    };
-}
-
-hosts! {
-    a_leecher_that_dials_gets_everything
-    a_leecher_that_is_dialled_gets_everything
-    a_torrent_of_one_byte_arrives
-    files_nested_empty_and_of_any_name_arrive
-    two_halves_make_a_whole
-    what_is_on_disk_already_is_not_fetched_again
-    data_of_somebody_else_is_not_touched
-    a_refused_connection_does_not_keep_the_next_one_waiting
-    strangers_meet_through_a_tracker
-    two_torrents_go_at_once
-    it_works_over_ipv6
-    a_removed_torrent_leaves_its_files
-    a_client_stops_in_time
-    who_leaves_right_after_its_first_announce_is_not_believed_to_be_there
-    a_hanging_tracker_does_not_delay_the_end
-    a_client_that_has_stopped_can_be_started_on_its_folder_again
-    many_leechers_at_once_get_everything
-    two_torrents_are_served_at_once
-    a_seed_that_has_given_enough_stops
-    an_upload_limit_holds
-    a_seed_paused_while_it_serves_goes_on_later
-    a_seed_removed_while_it_serves_hangs_up
-    blocks_of_128_kib_are_served_and_larger_ones_refused_by_name
-    one_that_knows_no_rejects_may_ask_for_too_much_and_stay
-    one_that_asks_and_does_not_read_costs_little_and_holds_up_nobody
-    what_is_cancelled_before_it_leaves_is_not_sent
-    what_the_choked_are_promised_is_given_in_full
-    silent_connections_do_not_keep_others_out
-}
+pieceful_tests::conforms!(std_driver, pieceful_tests::conformance::Real<crate::ours::Std>);
+pieceful_tests::conforms!(smol_driver, pieceful_tests::conformance::Real<crate::ours::Smol>);
+pieceful_tests::conforms!(poll_driver, pieceful_tests::conformance::Real<crate::poll::Poll>);
+pieceful_tests::conforms!(simulator, pieceful_tests::conformance::Simulated);

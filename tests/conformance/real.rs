@@ -2,127 +2,63 @@
 //! waits for, or after a limit that only a broken driver reaches.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::Data;
+use crate::words::{Listener, Said};
 use bytes::Bytes;
 use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
 use pieceful_core::id::{PieceIndex, TorrentId};
+use pieceful_std::session;
 use pieceful_std::tape::{RecordOptions, Tape};
-use pieceful_std::{Options, SessionEvent, session};
-use pieceful_tests::Data;
-use pieceful_tests::words::{Listener, Said};
-use smol::future::block_on;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::host::{Host, Wire, in_words};
-use crate::tracker;
+use super::host::{Host, Wire, in_words};
+use super::tracker;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A driver with a handle like both of ours.
-pub(crate) trait Driver: Sized {
-    type Events;
+/// A client of a driver that has sockets, files and time. Nothing is asked of it that an application would not.
+pub trait Driver: Sized {
+    /// Starts a client that listens on `listen`, whose port is 0. One that can put itself on a tape does; it is
+    /// played when the client has stopped, and the engine has to say the same.
+    ///
+    /// # Errors
+    /// What fails the test.
+    fn start(listen: SocketAddr, tape: RecordOptions) -> io::Result<Self>;
 
-    fn start(options: Options) -> std::io::Result<Self>;
+    /// Where it listens.
     fn listening(&self) -> SocketAddr;
-    fn events(&self) -> Self::Events;
-    fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent>;
+
+    /// Its next event; `None` if there is none within the time.
+    fn next(&mut self, limit: Duration) -> Option<Event>;
+
+    /// Takes part in a torrent whose files lie in `folder`, or will.
     fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId;
+
+    /// Removes a torrent; its files stay.
     fn remove(&self, torrent: TorrentId);
+
+    /// Pauses a torrent, or lets it go on.
     fn pause(&self, torrent: TorrentId, paused: bool);
+
+    /// How a torrent stands.
     fn status(&self, torrent: TorrentId) -> TorrentStatus;
-    fn stop(&self) -> bool;
-}
 
-impl Driver for pieceful_std::Session {
-    type Events = pieceful_std::Events;
-
-    fn start(options: Options) -> std::io::Result<Self> {
-        Self::start(options).map_err(std::io::Error::other)
-    }
-
-    fn listening(&self) -> SocketAddr {
-        self.listening()[0]
-    }
-
-    fn events(&self) -> Self::Events {
-        self.events()
-    }
-
-    fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent> {
-        events.next_timeout(limit)
-    }
-
-    fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId {
-        self.add(spec, folder).expect("a torrent that can be added")
-    }
-
-    fn remove(&self, torrent: TorrentId) {
-        self.remove(torrent);
-    }
-
-    fn pause(&self, torrent: TorrentId, paused: bool) {
-        if paused { self.pause(torrent) } else { self.resume(torrent) }
-    }
-
-    fn status(&self, torrent: TorrentId) -> TorrentStatus {
-        self.status(torrent).expect("a torrent that is there")
-    }
-
-    fn stop(&self) -> bool {
-        self.stop().is_ok()
-    }
-}
-
-impl Driver for pieceful_smol::Session {
-    type Events = pieceful_smol::Events;
-
-    fn start(options: Options) -> std::io::Result<Self> {
-        Self::start(options).map_err(std::io::Error::other)
-    }
-
-    fn listening(&self) -> SocketAddr {
-        self.listening()[0]
-    }
-
-    fn events(&self) -> Self::Events {
-        self.events()
-    }
-
-    fn next(events: &mut Self::Events, limit: Duration) -> Option<SessionEvent> {
-        block_on(events.next_timeout(limit))
-    }
-
-    fn add(&self, spec: AddTorrent, folder: &Path) -> TorrentId {
-        block_on(self.add(spec, folder)).expect("a torrent that can be added")
-    }
-
-    fn remove(&self, torrent: TorrentId) {
-        self.remove(torrent);
-    }
-
-    fn pause(&self, torrent: TorrentId, paused: bool) {
-        if paused { self.pause(torrent) } else { self.resume(torrent) }
-    }
-
-    fn status(&self, torrent: TorrentId) -> TorrentStatus {
-        block_on(self.status(torrent)).expect("a torrent that is there")
-    }
-
-    fn stop(&self) -> bool {
-        block_on(self.stop()).is_ok()
-    }
+    /// Stops in good order; false when it did not.
+    fn stop(self) -> bool;
 }
 
 /// Clients of one driver on loopback. All of them are recorded, and in the end every tape is played to an engine
 /// that has no driver: it has to say the same.
-pub(crate) struct Real<D: Driver> {
+pub struct Real<D: Driver> {
     folder: TempDir,
     clients: BTreeMap<String, Client<D>>,
     tapes: Vec<PathBuf>,
@@ -131,16 +67,22 @@ pub(crate) struct Real<D: Driver> {
 }
 
 /// A connection the test speaks on.
+#[derive(Debug)]
 struct Spoken {
     stream: TcpStream,
     listener: Listener,
     said: Vec<Said>,
 }
 
-struct Client<D: Driver> {
+struct Client<D> {
     driver: D,
-    events: D::Events,
     seen: Vec<Event>,
+}
+
+impl<D: Driver> fmt::Debug for Real<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Real({})", self.clients.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl<D: Driver> Real<D> {
@@ -161,7 +103,7 @@ impl<D: Driver> Drop for Real<D> {
         while let Some((_, client)) = self.clients.pop_first() {
             client.driver.stop();
         }
-        for tape in &self.tapes {
+        for tape in self.tapes.iter().filter(|tape| tape.exists()) {
             let played = Tape::open(tape).expect("a tape that reads").play(|_, _| {});
             let played = played.unwrap_or_else(|error| panic!("{}: {error:#?}", tape.display()));
             assert!(played.calls > 0 && !played.cut_short, "{played:?}");
@@ -189,11 +131,8 @@ impl<D: Driver> Host for Real<D> {
         let (file, payload) =
             (self.folder.path().join(format!("{}.tape", self.tapes.len())), self.tapes.len() % 2 == 1);
         self.tapes.push(file.clone());
-        let record = Some(RecordOptions { file, payload });
-        let options = Options { listen: vec![any], record, ..Options::default() };
-        let driver = D::start(options).expect("a client that starts");
-        let events = driver.events();
-        self.clients.insert(client.to_owned(), Client { driver, events, seen: Vec::new() });
+        let driver = D::start(any, RecordOptions { file, payload }).expect("a client that starts");
+        self.clients.insert(client.to_owned(), Client { driver, seen: Vec::new() });
         true
     }
 
@@ -260,9 +199,8 @@ impl<D: Driver> Host for Real<D> {
         let client = self.clients.get_mut(client).expect("a client that was started");
         let until = Instant::now() + SOON;
         while !client.seen.iter().any(like) {
-            match D::next(&mut client.events, until.saturating_duration_since(Instant::now())) {
-                Some(SessionEvent::Event(event)) => client.seen.push(event),
-                Some(SessionEvent::Lagged(count)) => panic!("{name}: {count} events were dropped"),
+            match client.driver.next(until.saturating_duration_since(Instant::now())) {
+                Some(event) => client.seen.push(event),
                 None => panic!("{name} has told nothing of the kind, only {:#?}", client.seen),
             }
         }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Data;
+use crate::words::{self, Said};
 use bytes::Bytes;
 use pieceful_core::engine::{AddTorrent, Event, RateLimits, SeedingLimits, TorrentState};
 use pieceful_core::id::TorrentId;
-use pieceful_tests::Data;
-use pieceful_tests::words::{self, Said};
 
-use crate::host::{Host, Wire};
-use crate::suite::{PIECE, all, checked, finished, has_all, one_file, seeds, spec};
+use super::host::{Host, Wire};
+use super::suite::{PIECE, all, checked, finished, has_all, one_file, seeds, spec};
 
 /// More than any system takes of a connection whose other end does not read.
 const MUCH: u64 = 16 << 20;
@@ -41,7 +41,7 @@ fn closed_by(event: &Event) -> bool {
     matches!(event, Event::PeerClosed { .. })
 }
 
-pub(crate) fn many_leechers_at_once_get_everything(mut host: impl Host) {
+pub fn many_leechers_at_once_get_everything(mut host: impl Host) {
     let data = Arc::new(Data::random(30, &[("30.bin", 3_000_001)], PIECE));
     host.start("alice", false);
     seeds(&mut host, "alice", &data, &[]);
@@ -60,7 +60,7 @@ pub(crate) fn many_leechers_at_once_get_everything(mut host: impl Host) {
     }
 }
 
-pub(crate) fn two_torrents_are_served_at_once(mut host: impl Host) {
+pub fn two_torrents_are_served_at_once(mut host: impl Host) {
     let (first, second) = (one_file(31), one_file(32));
     for name in ["alice", "bob", "carol"] {
         host.start(name, false);
@@ -76,7 +76,7 @@ pub(crate) fn two_torrents_are_served_at_once(mut host: impl Host) {
     has_all(&host, "carol", &second);
 }
 
-pub(crate) fn a_seed_that_has_given_enough_stops(mut host: impl Host) {
+pub fn a_seed_that_has_given_enough_stops(mut host: impl Host) {
     let data = one_file(33);
     let seeding = SeedingLimits { ratio_permille: Some(1_000), time: None };
     let torrent = alice_seeds(&mut host, &data, AddTorrent { seeding, ..spec(&data, &[]) });
@@ -88,7 +88,7 @@ pub(crate) fn a_seed_that_has_given_enough_stops(mut host: impl Host) {
     assert_eq!((status.state, status.peers), (TorrentState::Paused, 0));
 }
 
-pub(crate) fn an_upload_limit_holds(mut host: impl Host) {
+pub fn an_upload_limit_holds(mut host: impl Host) {
     const LIMIT: u64 = 200_000;
     let data = one_file(34);
     let rates = RateLimits { download: None, upload: Some(LIMIT) };
@@ -115,7 +115,7 @@ fn under_way(host: &mut impl Host, data: &Arc<Data>) -> (TorrentId, TorrentId) {
     (alices, bobs)
 }
 
-pub(crate) fn a_seed_paused_while_it_serves_goes_on_later(mut host: impl Host) {
+pub fn a_seed_paused_while_it_serves_goes_on_later(mut host: impl Host) {
     let data = one_file(35);
     let (alices, bobs) = under_way(&mut host, &data);
     host.pause("alice", alices, true);
@@ -128,7 +128,7 @@ pub(crate) fn a_seed_paused_while_it_serves_goes_on_later(mut host: impl Host) {
     has_all(&host, "bob", &data);
 }
 
-pub(crate) fn a_seed_removed_while_it_serves_hangs_up(mut host: impl Host) {
+pub fn a_seed_removed_while_it_serves_hangs_up(mut host: impl Host) {
     let data = one_file(36);
     let (alices, bobs) = under_way(&mut host, &data);
     host.remove("alice", alices);
@@ -141,7 +141,7 @@ pub(crate) fn a_seed_removed_while_it_serves_hangs_up(mut host: impl Host) {
     host.wait("bob", &finished(bobs));
 }
 
-pub(crate) fn blocks_of_128_kib_are_served_and_larger_ones_refused_by_name(mut host: impl Host) {
+pub fn blocks_of_128_kib_are_served_and_larger_ones_refused_by_name(mut host: impl Host) {
     let data = Arc::new(Data::random(37, &[("37.bin", 1_000_000)], 512 << 10));
     alice_seeds(&mut host, &data, spec(&data, &[]));
     let wire = served(&mut host, &data, true);
@@ -161,7 +161,7 @@ pub(crate) fn blocks_of_128_kib_are_served_and_larger_ones_refused_by_name(mut h
     host.hear(wire, &|said| is_answered(said, 1, 0, 16_384));
 }
 
-pub(crate) fn one_that_knows_no_rejects_may_ask_for_too_much_and_stay(mut host: impl Host) {
+pub fn one_that_knows_no_rejects_may_ask_for_too_much_and_stay(mut host: impl Host) {
     let data = Arc::new(Data::random(38, &[("38.bin", 1_000_000)], 512 << 10));
     alice_seeds(&mut host, &data, spec(&data, &[]));
     let wire = served(&mut host, &data, false);
@@ -171,7 +171,7 @@ pub(crate) fn one_that_knows_no_rejects_may_ask_for_too_much_and_stay(mut host: 
     assert!(!is_answered(&said, 0, 0, 256 << 10));
 }
 
-pub(crate) fn what_the_choked_are_promised_is_given_in_full(mut host: impl Host) {
+pub fn what_the_choked_are_promised_is_given_in_full(mut host: impl Host) {
     for (seed, piece_length) in [(42, 16 << 10), (43, 512 << 10)] {
         let data = Arc::new(Data::random(seed, &[(&format!("{seed}.bin"), 1_500_000)], piece_length));
         alice_seeds(&mut host, &data, spec(&data, &[]));
@@ -214,7 +214,7 @@ fn much_data(seed: u64) -> Arc<Data> {
     Arc::new(Data::random(seed, &[(&format!("{seed}.bin"), MUCH)], 512 << 10))
 }
 
-pub(crate) fn one_that_asks_and_does_not_read_costs_little_and_holds_up_nobody(mut host: impl Host) {
+pub fn one_that_asks_and_does_not_read_costs_little_and_holds_up_nobody(mut host: impl Host) {
     let data = much_data(39);
     let torrent = alice_seeds(&mut host, &data, spec(&data, &[]));
     let wire = served(&mut host, &data, true);
@@ -228,7 +228,7 @@ pub(crate) fn one_that_asks_and_does_not_read_costs_little_and_holds_up_nobody(m
     assert!(unread < MUCH / 2, "{unread} bytes were read from disk for one that takes none of them");
 }
 
-pub(crate) fn what_is_cancelled_before_it_leaves_is_not_sent(mut host: impl Host) {
+pub fn what_is_cancelled_before_it_leaves_is_not_sent(mut host: impl Host) {
     let data = much_data(40);
     alice_seeds(&mut host, &data, spec(&data, &[]));
     let wire = served(&mut host, &data, true);
@@ -256,7 +256,7 @@ pub(crate) fn what_is_cancelled_before_it_leaves_is_not_sent(mut host: impl Host
     assert!(sent < asked.len() / 2, "{sent} of {} blocks were sent all the same", asked.len());
 }
 
-pub(crate) fn silent_connections_do_not_keep_others_out(mut host: impl Host) {
+pub fn silent_connections_do_not_keep_others_out(mut host: impl Host) {
     let data = one_file(41);
     alice_seeds(&mut host, &data, spec(&data, &[]));
     for _ in 0..200 {

@@ -7,20 +7,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::script::{MakeScript, Script, Talk};
+use crate::words::{Listener, Said};
+use crate::{Data, Manner, World};
 use bytes::Bytes;
 use pieceful_core::engine::{AddTorrent, Call, Event, StreamEnd, TorrentStatus};
 use pieceful_core::id::TorrentId;
-use pieceful_tests::script::{MakeScript, Script, Talk};
-use pieceful_tests::words::{Listener, Said};
-use pieceful_tests::{Data, Manner, World};
 
-use crate::host::{Host, Wire, in_words};
+use super::host::{Host, Wire, in_words};
 
 const SOON: Duration = Duration::from_secs(300);
 /// As long as a driver may take.
 const STOP_TIME: Duration = Duration::from_secs(6);
 
-pub(crate) struct Simulated {
+/// Clients in a simulated world.
+#[derive(Debug)]
+pub struct Simulated {
     world: World,
     /// Events of a client before its present life.
     before: BTreeMap<String, usize>,

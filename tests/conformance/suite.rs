@@ -1,14 +1,14 @@
-//! What every host must do; as a seed, in [`seeding`](crate::seeding).
+//! What every host must do; as a seed, in [`seeding`](super::seeding).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::Data;
 use pieceful_core::engine::{AddTorrent, Event, TorrentError};
 use pieceful_core::id::TorrentId;
-use pieceful_tests::Data;
 
-use crate::host::Host;
-pub(crate) use crate::seeding::*;
+use super::host::Host;
+pub use super::seeding::*;
 
 pub(crate) const PIECE: u32 = 32 << 10;
 
@@ -64,11 +64,11 @@ pub(crate) fn goes_through(host: &mut impl Host, data: &Arc<Data>) -> TorrentId 
     torrent
 }
 
-pub(crate) fn a_leecher_that_dials_gets_everything(mut host: impl Host) {
+pub fn a_leecher_that_dials_gets_everything(mut host: impl Host) {
     goes_through(&mut host, &one_file(1));
 }
 
-pub(crate) fn a_leecher_that_is_dialled_gets_everything(mut host: impl Host) {
+pub fn a_leecher_that_is_dialled_gets_everything(mut host: impl Host) {
     let data = one_file(2);
     host.start("alice", false);
     host.start("bob", false);
@@ -80,11 +80,11 @@ pub(crate) fn a_leecher_that_is_dialled_gets_everything(mut host: impl Host) {
     has_all(&host, "bob", &data);
 }
 
-pub(crate) fn a_torrent_of_one_byte_arrives(mut host: impl Host) {
+pub fn a_torrent_of_one_byte_arrives(mut host: impl Host) {
     goes_through(&mut host, &Arc::new(Data::single(3, 1, PIECE)));
 }
 
-pub(crate) fn files_nested_empty_and_of_any_name_arrive(mut host: impl Host) {
+pub fn files_nested_empty_and_of_any_name_arrive(mut host: impl Host) {
     let files = [
         ("empty", 0),
         ("a/one", 1),
@@ -96,7 +96,7 @@ pub(crate) fn files_nested_empty_and_of_any_name_arrive(mut host: impl Host) {
     goes_through(&mut host, &Arc::new(Data::random(4, &files, PIECE)));
 }
 
-pub(crate) fn two_halves_make_a_whole(mut host: impl Host) {
+pub fn two_halves_make_a_whole(mut host: impl Host) {
     let data = one_file(5);
     let (left, right) = (all(&data)[..8].to_vec(), all(&data)[8..].to_vec());
     host.start("left", false);
@@ -112,7 +112,7 @@ pub(crate) fn two_halves_make_a_whole(mut host: impl Host) {
     has_all(&host, "right", &data);
 }
 
-pub(crate) fn what_is_on_disk_already_is_not_fetched_again(mut host: impl Host) {
+pub fn what_is_on_disk_already_is_not_fetched_again(mut host: impl Host) {
     let data = one_file(6);
     host.start("bob", false);
     host.put("bob", &data, &all(&data)[..10]);
@@ -125,7 +125,7 @@ pub(crate) fn what_is_on_disk_already_is_not_fetched_again(mut host: impl Host) 
     );
 }
 
-pub(crate) fn data_of_somebody_else_is_not_touched(mut host: impl Host) {
+pub fn data_of_somebody_else_is_not_touched(mut host: impl Host) {
     let data = one_file(7);
     host.start("bob", false);
     host.put_file("bob", "7.bin", &[7; 100_000]);
@@ -134,7 +134,7 @@ pub(crate) fn data_of_somebody_else_is_not_touched(mut host: impl Host) {
     assert!(host.file("bob", "7.bin").as_deref() == Some(&[7; 100_000]));
 }
 
-pub(crate) fn a_refused_connection_does_not_keep_the_next_one_waiting(mut host: impl Host) {
+pub fn a_refused_connection_does_not_keep_the_next_one_waiting(mut host: impl Host) {
     let data = one_file(8);
     host.start("alice", false);
     host.start("bob", false);
@@ -144,7 +144,7 @@ pub(crate) fn a_refused_connection_does_not_keep_the_next_one_waiting(mut host: 
     host.wait("bob", &finished(torrent));
 }
 
-pub(crate) fn strangers_meet_through_a_tracker(mut host: impl Host) {
+pub fn strangers_meet_through_a_tracker(mut host: impl Host) {
     let url = host.tracker(false);
     let data = Arc::new(Data::with_trackers(9, &[("9.bin", 300_000)], PIECE, &[&url]));
     host.start("alice", false);
@@ -157,7 +157,7 @@ pub(crate) fn strangers_meet_through_a_tracker(mut host: impl Host) {
     has_all(&host, "bob", &data);
 }
 
-pub(crate) fn two_torrents_go_at_once(mut host: impl Host) {
+pub fn two_torrents_go_at_once(mut host: impl Host) {
     let (first, second) = (one_file(10), one_file(11));
     host.start("alice", false);
     host.start("bob", false);
@@ -172,7 +172,7 @@ pub(crate) fn two_torrents_go_at_once(mut host: impl Host) {
     has_all(&host, "bob", &second);
 }
 
-pub(crate) fn it_works_over_ipv6(mut host: impl Host) {
+pub fn it_works_over_ipv6(mut host: impl Host) {
     let data = one_file(12);
     if !(host.start("alice", true) && host.start("bob", true)) {
         println!("this machine has no IPv6: left out");
@@ -185,7 +185,7 @@ pub(crate) fn it_works_over_ipv6(mut host: impl Host) {
     has_all(&host, "bob", &data);
 }
 
-pub(crate) fn a_removed_torrent_leaves_its_files(mut host: impl Host) {
+pub fn a_removed_torrent_leaves_its_files(mut host: impl Host) {
     let data = one_file(13);
     let torrent = goes_through(&mut host, &data);
     host.remove("bob", torrent);
@@ -195,13 +195,13 @@ pub(crate) fn a_removed_torrent_leaves_its_files(mut host: impl Host) {
     host.wait("bob", &finished(again));
 }
 
-pub(crate) fn a_client_stops_in_time(mut host: impl Host) {
+pub fn a_client_stops_in_time(mut host: impl Host) {
     goes_through(&mut host, &one_file(14));
     host.stop("bob");
     host.stop("alice");
 }
 
-pub(crate) fn who_leaves_right_after_its_first_announce_is_not_believed_to_be_there(mut host: impl Host) {
+pub fn who_leaves_right_after_its_first_announce_is_not_believed_to_be_there(mut host: impl Host) {
     let url = host.tracker(false);
     let data = Arc::new(Data::with_trackers(17, &[("17.bin", 300_000)], PIECE, &[&url]));
     host.start("alice", false);
@@ -212,7 +212,7 @@ pub(crate) fn who_leaves_right_after_its_first_announce_is_not_believed_to_be_th
     host.wait("bob", &|event| matches!(event, Event::TrackerAnswered { peers: 0, .. }));
 }
 
-pub(crate) fn a_hanging_tracker_does_not_delay_the_end(mut host: impl Host) {
+pub fn a_hanging_tracker_does_not_delay_the_end(mut host: impl Host) {
     let url = host.tracker(true);
     let data = Arc::new(Data::with_trackers(15, &[("15.bin", 300_000)], PIECE, &[&url]));
     host.start("bob", false);
@@ -220,7 +220,7 @@ pub(crate) fn a_hanging_tracker_does_not_delay_the_end(mut host: impl Host) {
     host.stop("bob");
 }
 
-pub(crate) fn a_client_that_has_stopped_can_be_started_on_its_folder_again(mut host: impl Host) {
+pub fn a_client_that_has_stopped_can_be_started_on_its_folder_again(mut host: impl Host) {
     let data = one_file(16);
     goes_through(&mut host, &data);
     host.stop("bob");

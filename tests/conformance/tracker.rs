@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::Tracker;
 use pieceful_core::time::Instant;
-use pieceful_tests::Tracker;
 
 /// Starts a tracker that serves until the process ends; answers its announce URL.
 pub(crate) fn start(hangs: bool) -> String {

@@ -14,6 +14,8 @@
 
 mod asking;
 mod checker;
+#[path = "../conformance/mod.rs"]
+pub mod conformance;
 mod data;
 mod disk;
 mod fault;

@@ -73,12 +73,22 @@ fn reach(file: &Path, folder: &Path, reached: &mut BTreeSet<PathBuf>) {
     if !reached.insert(file.to_owned()) {
         return;
     }
+    let mut elsewhere = None;
     for line in text(file).lines() {
         let line = line.trim();
+        if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            elsewhere = file.parent().and_then(|beside| beside.join(path).canonicalize().ok());
+            continue;
+        }
         let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub ")).unwrap_or(line);
         let Some(module) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) else {
             continue;
         };
+        if let Some(found) = elsewhere.take() {
+            let beside = found.parent().expect("a file lies in a folder").to_owned();
+            reach(&found, &beside, reached);
+            continue;
+        }
         let inside = folder.join(module);
         let flat = folder.join(format!("{module}.rs"));
         let nested = inside.join("mod.rs");
