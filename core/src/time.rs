@@ -1,6 +1,6 @@
 //! The engine's own clock reading: microseconds since an epoch the driver chose.
 //!
-//! `std::time::Instant` cannot be built at a chosen value, written to a tape, or named without std; a plain
+//! The standard library's instants cannot be built at a chosen value, written to a tape, or named here; a plain
 //! number can. Microseconds, because uTP timestamps (BEP 29) are microseconds.
 
 use core::ops::{Add, AddAssign, Sub};

@@ -55,16 +55,38 @@ fn serve(mut socket: TcpStream, info: &Info, payload: &Payload, asked: &AtomicBo
     hello.extend(has_all(info));
     socket.write_all(&hello)?;
 
-    let mut buffer = vec![0; 64 << 10];
-    let mut filled = 0;
-    loop {
-        let read = socket.read(&mut buffer[filled..])?;
-        if read == 0 {
-            return Ok(());
+    let mut requests = Requests::new();
+    while let Some(requests) = requests.read(&mut socket)? {
+        if !requests.is_empty() && !asked.swap(true, Ordering::Relaxed) {
+            println!("{}", meter::now());
         }
-        filled += read;
+        for some in requests.chunks(TOGETHER_MAX) {
+            answer(&mut socket, info, payload, some)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a leecher asks for.
+pub(crate) struct Requests {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Requests {
+    pub(crate) fn new() -> Self {
+        Self { buffer: vec![0; 64 << 10], filled: 0 }
+    }
+
+    /// The requests (piece, offset, length) among what comes next; `None` at the end.
+    pub(crate) fn read(&mut self, socket: &mut TcpStream) -> io::Result<Option<Vec<(u32, u32, u32)>>> {
+        let read = socket.read(&mut self.buffer[self.filled..])?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.filled += read;
         let mut requests = Vec::new();
-        let mut rest = &buffer[..filled];
+        let mut rest = &self.buffer[..self.filled];
         while let Some((message, after)) = floor::split_message(rest) {
             rest = after;
             if let [6, request @ ..] = message
@@ -74,14 +96,9 @@ fn serve(mut socket: TcpStream, info: &Info, payload: &Payload, asked: &AtomicBo
             }
         }
         let left = rest.len();
-        buffer.copy_within(filled - left..filled, 0);
-        filled = left;
-        if !requests.is_empty() && !asked.swap(true, Ordering::Relaxed) {
-            println!("{}", meter::now());
-        }
-        for some in requests.chunks(TOGETHER_MAX) {
-            answer(&mut socket, info, payload, some)?;
-        }
+        self.buffer.copy_within(self.filled - left..self.filled, 0);
+        self.filled = left;
+        Ok(Some(requests))
     }
 }
 

@@ -47,30 +47,16 @@ fn serve(mut socket: TcpStream, info: &Info, file: &File) -> io::Result<()> {
     socket.set_nodelay(true)?;
     socket.read_exact(&mut [0; floor::HANDSHAKE_LEN])?;
     socket.write_all(&seeder::hello(info, *b"-SEED00-"))?;
-    let mut buffer = vec![0; 64 << 10];
-    let mut filled = 0;
-    loop {
-        let read = socket.read(&mut buffer[filled..])?;
-        if read == 0 {
-            return Ok(());
-        }
-        filled += read;
-        let mut rest = &buffer[..filled];
-        while let Some((message, after)) = floor::split_message(rest) {
-            rest = after;
-            if let [6, request @ ..] = message
-                && let Some([piece, offset, len]) = floor::three(request)
-            {
-                let mut at = u64::from(piece) * u64::from(info.piece_length) + u64::from(offset);
-                rustix::net::send(&socket, &seeder::head(piece, offset, len), SendFlags::MORE)?;
-                let mut left = len as usize;
-                while left > 0 {
-                    left -= rustix::fs::sendfile(&socket, file, Some(&mut at), left)?;
-                }
+    let mut requests = seeder::Requests::new();
+    while let Some(requests) = requests.read(&mut socket)? {
+        for (piece, offset, len) in requests {
+            let mut at = u64::from(piece) * u64::from(info.piece_length) + u64::from(offset);
+            rustix::net::send(&socket, &seeder::head(piece, offset, len), SendFlags::MORE)?;
+            let mut left = len as usize;
+            while left > 0 {
+                left -= rustix::fs::sendfile(&socket, file, Some(&mut at), left)?;
             }
         }
-        let left = rest.len();
-        buffer.copy_within(filled - left..filled, 0);
-        filled = left;
     }
+    Ok(())
 }

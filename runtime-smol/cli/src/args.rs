@@ -91,6 +91,7 @@ tracker's trouble, a banned peer and the like: the run goes on.";
 /// Options of `pieceful get`.
 #[derive(Debug, Args)]
 #[command(after_help = GET_EXAMPLES)]
+#[command(mut_arg("ratio", |arg| arg.requires("seed")), mut_arg("seed_time", |arg| arg.requires("seed")))]
 pub(crate) struct Get {
     /// A .torrent file; may be given several times
     #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::FilePath)]
@@ -122,12 +123,8 @@ pub(crate) struct Get {
     /// Go on serving once everything is downloaded, until Ctrl-C
     #[arg(long, help_heading = "Seeding")]
     pub(crate) seed: bool,
-    /// Stop serving a torrent once so many times its size is sent, such as 1.5
-    #[arg(long, value_name = "R", value_parser = parse_ratio, requires = "seed", help_heading = "Seeding")]
-    pub(crate) ratio: Option<u32>,
-    /// Stop serving a torrent after so long, such as 90m, 12h or 2d
-    #[arg(long, value_name = "TIME", value_parser = parse_span, requires = "seed", help_heading = "Seeding")]
-    pub(crate) seed_time: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) enough: Enough,
 
     #[command(flatten)]
     pub(crate) telling: Telling,
@@ -177,15 +174,23 @@ pub(crate) struct Seed {
     /// Upload no faster than this, all torrents together
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
     pub(crate) max_upload: Option<u64>,
-    /// Stop serving a torrent once so many times its size is sent, such as 1.5
-    #[arg(long, value_name = "R", value_parser = parse_ratio, help_heading = "Limits")]
-    pub(crate) ratio: Option<u32>,
-    /// Stop serving a torrent after so long, such as 90m, 12h or 2d
-    #[arg(long, value_name = "TIME", value_parser = parse_span, help_heading = "Limits")]
-    pub(crate) seed_time: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) enough: Enough,
 
     #[command(flatten)]
     pub(crate) telling: Telling,
+}
+
+/// How much of serving a torrent is enough.
+#[derive(Debug, Args)]
+pub(crate) struct Enough {
+    /// Stop serving a torrent once so many times its size is sent, such as 1.5
+    #[arg(long, value_name = "R", value_parser = parse_ratio, help_heading = "Seeding")]
+    pub(crate) ratio: Option<u32>,
+    /// Stop serving a torrent after so long, such as 90m, 12h or 2d
+    #[arg(long, value_name = "TIME", value_parser = parse_span, help_heading = "Seeding")]
+    pub(crate) seed_time: Option<Duration>,
 }
 
 /// How peers are found, and how many.

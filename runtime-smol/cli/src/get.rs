@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Get) -> Result<Outcome, Failure> {
         telling: &args.telling,
         max_download: args.max_download,
         max_upload: args.max_upload,
-        seeding: SeedingLimits { ratio_permille: args.ratio, time: args.seed_time },
+        seeding: SeedingLimits { ratio_permille: args.enough.ratio, time: args.enough.seed_time },
         spec: &|usual| AddTorrent {
             order: if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() },
             allocation: args.allocation.into(),

@@ -22,7 +22,7 @@ fn to_string(value: &impl Serialize) -> String {
     String::from_utf8(text).expect("json: serde_json writes UTF-8")
 }
 
-/// Compact JSON in which every character a terminal would act upon is written as `\uXXXX`: the same value to
+/// Compact JSON in which every character a terminal would act upon is written as its number: the same value to
 /// a program, no escape sequence to a screen.
 struct Escaping;
 
