@@ -32,8 +32,8 @@ pub(super) struct Asking {
     start_depth: Option<u32>,
     /// Most the peer says it queues (`reqq`, BEP 10), and most we ask at all.
     max: u32,
-    /// Sends nothing although it could.
-    snubbed: bool,
+    /// How often in a row it sent nothing for too long although it could.
+    snubs: u32,
     /// When payload last arrived, or the first of the outstanding requests was made.
     progress: Instant,
     watch: Stopwatch,
@@ -60,7 +60,7 @@ impl Asking {
             late: VecDeque::new(),
             start_depth: Some(DEPTH_FIRST),
             max: max.max(1),
-            snubbed: false,
+            snubs: 0,
             progress: now,
             watch: Stopwatch::new(now),
             pause_until: now,
@@ -78,7 +78,12 @@ impl Asking {
     }
 
     pub(super) const fn is_snubbed(&self) -> bool {
-        self.snubbed
+        self.snubs > 0
+    }
+
+    /// Whether it had more than one chance to send what it owes.
+    pub(super) const fn is_hopeless(&self) -> bool {
+        self.snubs > 1
     }
 
     /// How many more requests the peer should be given now. Zero until a good part of the pipeline is free, so
@@ -93,7 +98,7 @@ impl Asking {
     }
 
     fn depth(&self, now: Instant, rate: &Meter) -> u32 {
-        if self.snubbed {
+        if self.is_snubbed() {
             return 1;
         }
         let by_rate = rate.rate(now).saturating_mul(PIPELINE_TIME.as_secs()) / u64::from(BLOCK_LEN);
@@ -129,14 +134,14 @@ impl Asking {
     /// How fast it would send more.
     pub(super) fn helping_pace(&self, now: Instant) -> Pace {
         let pace = self.watch.of_helper(now, !self.asked.is_empty());
-        if self.snubbed { Pace { first: SNUB_TIME, ..pace } } else { pace }
+        if self.is_snubbed() { Pace { first: SNUB_TIME, ..pace } } else { pace }
     }
 
     /// A whole block arrived.
     pub(super) fn answered(&mut self, now: Instant, block: Block, rate: &Meter) -> Answer {
         if remove(&mut self.asked, block) {
             self.arrived(now);
-            self.snubbed = false;
+            self.snubs = 0;
             self.rejects = 0;
             if let Some(depth) = &mut self.start_depth {
                 *depth = (*depth + 1).min(self.max);
@@ -224,7 +229,7 @@ impl Asking {
     pub(super) fn snub(&mut self, now: Instant) -> bool {
         let due = !self.asked.is_empty() && now >= self.progress + SNUB_TIME;
         if due {
-            self.snubbed = true;
+            self.snubs = self.snubs.saturating_add(1);
             self.start_depth = None;
             self.progress = now;
         }

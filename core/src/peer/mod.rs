@@ -62,6 +62,10 @@ use serving::{Request, Serving, Verdict};
 
 /// A peer that sends nothing for this long is gone (BEP 3: keep-alives come every two minutes).
 const SILENCE_MAX: Duration = Duration::from_secs(150);
+/// A peer that was snubbed more than once and sends nothing at all for this long is as good as gone, and the sooner
+/// we see it the sooner it can be dialled again: when a network fails, systems try the old connections ever more
+/// rarely, and may need minutes to find out that it is back.
+const SILENCE_OWING_MAX: Duration = Duration::from_secs(30);
 /// We say something at least this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// From connecting to the end of the handshake, all of it: a peer that sends a byte a second gains nothing.
@@ -307,6 +311,9 @@ impl Peer {
             self.serving.settle();
         }
         if self.reading && self.asking.snub(cx.now) {
+            if self.asking.is_hopeless() && cx.now >= self.heard + SILENCE_OWING_MAX {
+                return Err(CloseReason::Silent);
+            }
             cx.out.push(Action::Snubbed);
             self.withdraw(cx);
         }
@@ -523,6 +530,12 @@ impl Peer {
     #[must_use]
     pub const fn is_interesting(&self) -> bool {
         self.interesting
+    }
+
+    /// Whether it has sent nothing for `span`, although it was read.
+    #[must_use]
+    pub fn is_silent(&self, now: Instant, span: Duration) -> bool {
+        self.reading && now >= self.heard + span
     }
 
     /// Whether it owes us blocks for too long.

@@ -353,3 +353,42 @@ fn nobody_is_told_of_a_piece_it_has() {
     }
     assert_eq!(scene.said(), [Message::Have(PieceIndex(2))]);
 }
+
+#[test]
+fn who_owes_us_blocks_and_falls_silent_is_gone_much_earlier_than_who_has_nothing_to_say() {
+    let silence = |asked: bool| {
+        let mut scene = Scene::fast();
+        scene.hears(&Message::HaveAll).unwrap();
+        scene.hears(&Message::Unchoke).unwrap();
+        loop {
+            if asked && scene.peer.asked().len() == 0 {
+                let now = scene.now;
+                scene.peer.request(block(1, 0), now);
+            }
+            scene.now = scene.peer.deadline(scene.now);
+            if let Err(reason) = scene.act(Peer::tick) {
+                assert_eq!(reason, CloseReason::Silent);
+                return scene.now.since(Instant::ZERO);
+            }
+        }
+    };
+    assert_eq!(silence(true), Duration::from_secs(40));
+    assert_eq!(silence(false), SILENCE_MAX);
+}
+
+#[test]
+fn who_owes_us_blocks_but_still_says_something_is_kept() {
+    let mut scene = Scene::fast();
+    scene.hears(&Message::HaveAll).unwrap();
+    scene.hears(&Message::Unchoke).unwrap();
+    for _ in 0..60 {
+        if scene.peer.asked().len() == 0 {
+            let now = scene.now;
+            scene.peer.request(block(1, 0), now);
+        }
+        scene.now += Duration::from_secs(20);
+        assert_eq!(scene.act(Peer::tick), Ok(()));
+        scene.hears(&Message::KeepAlive).unwrap();
+    }
+    assert!(scene.peer.is_snubbed());
+}

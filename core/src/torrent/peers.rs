@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -16,6 +17,9 @@ use crate::picker::Picker;
 use crate::time::Instant;
 use crate::wire::extended::{ExtendedHandshake, ExtensionIds};
 use crate::wire::{Handshake, WireError};
+
+/// A peer that dials us and has sent nothing for this long on another connection has lost that one.
+const LOST_TIME: Duration = Duration::from_secs(10);
 
 /// Gone peers whose addresses are remembered while pieces they sent parts of are unfinished.
 const GONE_MAX: usize = 256;
@@ -275,7 +279,11 @@ impl Torrent {
         });
         let Some((twin, other)) = twin else { return Ok(()) };
         let keep_incoming = handshake.peer_id > self.hello.peer_id;
-        if other.incoming != incoming && incoming == keep_incoming {
+        // If the peer has lost the old connection without our knowing, nothing comes on it any more.
+        if other.peer.is_silent(turn.now, LOST_TIME) {
+            self.close(twin, CloseReason::Silent, turn);
+            Ok(())
+        } else if other.incoming != incoming && incoming == keep_incoming {
             self.close(twin, CloseReason::Duplicate, turn);
             Ok(())
         } else {
