@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pieceful_core::engine::StreamEnd;
+
 use crate::queue::Step;
 use crate::{DiskProfile, World};
 
@@ -48,6 +50,52 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// Its connections, or those with one other node, are cut off: both sides are told.
+    Reset {
+        /// With whom; with everybody if nobody is named.
+        with: Option<String>,
+    },
+    /// It loses its connections, or those with one other node, and the other side is not told: what that one sends
+    /// is lost for ever.
+    HalfOpen {
+        /// With whom; with everybody if nobody is named.
+        with: Option<String>,
+    },
+    /// Its connections, or those with one other node, stay, but nothing gets through any more, as when a router on
+    /// the way has forgotten them.
+    Severed {
+        /// With whom; with everybody if nobody is named.
+        with: Option<String>,
+    },
+    /// No packet gets to it or from it.
+    BlackHole {
+        /// How long.
+        lasts: Duration,
+    },
+    /// No packet gets to it, but what it sends arrives.
+    Deaf {
+        /// How long.
+        lasts: Duration,
+    },
+    /// Nothing that it sends arrives.
+    Mute {
+        /// How long.
+        lasts: Duration,
+    },
+    /// Packets get lost on its link.
+    Loss {
+        /// How many of a thousand, beside those that always do.
+        of_thousand: u32,
+        /// How long.
+        lasts: Duration,
+    },
+    /// No packet gets from it, and those it is together with, to any other, or back.
+    Partition {
+        /// Who is on the same side.
+        with: Vec<String>,
+        /// How long.
+        lasts: Duration,
+    },
 }
 
 impl Fault {
@@ -55,13 +103,18 @@ impl Fault {
     #[must_use]
     pub const fn lasts(&self) -> Option<Duration> {
         match *self {
-            Self::Restart => None,
+            Self::Restart | Self::Reset { .. } | Self::HalfOpen { .. } | Self::Severed { .. } => None,
             Self::Off { lasts }
             | Self::Paused { lasts }
             | Self::DiskFails { lasts, .. }
             | Self::DiskFull { lasts, .. }
             | Self::DiskSlow { lasts, .. }
-            | Self::DiskFlips { lasts, .. } => Some(lasts),
+            | Self::DiskFlips { lasts, .. }
+            | Self::BlackHole { lasts }
+            | Self::Deaf { lasts }
+            | Self::Mute { lasts }
+            | Self::Loss { lasts, .. }
+            | Self::Partition { lasts, .. } => Some(lasts),
         }
     }
 
@@ -72,7 +125,7 @@ impl Fault {
             Self::DiskFull { capacity, .. } => disk.capacity = Some(capacity),
             Self::DiskSlow { latency, .. } => disk.latency.1 = latency,
             Self::DiskFlips { of_thousand, .. } => disk.flips = of_thousand,
-            Self::Restart | Self::Off { .. } | Self::Paused { .. } => {}
+            _ => {}
         }
     }
 }
@@ -92,11 +145,25 @@ impl World {
         self.begin();
         let node = self.index(name);
         self.note(node, format_args!("suffers: {fault:?}"));
+        let (is_on, has_torrent) = (self.is_on(node), self.has_torrent(node));
         match fault {
-            Fault::Restart if self.is_on(node) => self.restart(name),
-            Fault::Off { .. } if self.is_on(node) => self.kill(name),
-            Fault::Paused { .. } if self.is_on(node) => self.pause(name),
+            Fault::Restart if is_on => self.restart(name),
+            Fault::Off { .. } if is_on => self.kill(name),
+            Fault::Paused { .. } if has_torrent => self.pause(name),
             Fault::Restart | Fault::Off { .. } | Fault::Paused { .. } => return,
+            Fault::Reset { with } => {
+                self.ends_between(node, with.as_ref()).into_iter().for_each(|end| self.reset(end));
+            }
+            Fault::HalfOpen { with } => {
+                for end in self.ends_between(node, with.as_ref()) {
+                    self.sever(end);
+                    self.tcp.end_mut(end).fin_sent = true;
+                    self.told_closed(end, StreamEnd::Reset);
+                }
+            }
+            Fault::Severed { with } => {
+                self.ends_between(node, with.as_ref()).into_iter().for_each(|end| self.sever(end));
+            }
             _ => {}
         }
         if let Some(span) = fault.lasts() {
@@ -104,6 +171,7 @@ impl World {
             let number = self.lasting.next;
             self.lasting.faults.push((number, node, fault.clone()));
             self.queue.after(span, Step::FaultEnds { number });
+            self.cuts.extend(self.cut_of(node, fault).map(|cut| (number, cut)));
             self.spoil(node);
         }
     }
@@ -122,6 +190,7 @@ impl World {
     pub(crate) fn end_fault(&mut self, number: u64) {
         let Some(place) = self.lasting.faults.iter().position(|(other, ..)| *other == number) else { return };
         let (_, node, fault) = self.lasting.faults.remove(place);
+        self.cuts.retain(|(of, _)| *of != number);
         self.note(node, format_args!("suffers no more: {fault:?}"));
         match fault {
             Fault::Off { .. } => self.queue.at(self.queue.now, Step::SwitchedOn(node)),
@@ -130,21 +199,30 @@ impl World {
         }
     }
 
-    /// Makes a node's disk what its faults leave of it.
+    /// Makes a node's disk and its link what its faults leave of them.
     pub(crate) fn spoil(&mut self, node: usize) {
         let mut disk = self.nodes[node].spec.disk.clone();
-        let faults = self.lasting.faults.iter().filter(|(_, at, _)| *at == node);
-        faults.for_each(|(.., fault)| fault.spoil(&mut disk));
+        let mut loss = self.nodes[node].spec.link.loss;
+        for (_, _, fault) in self.lasting.faults.iter().filter(|(_, at, _)| *at == node) {
+            fault.spoil(&mut disk);
+            if let Fault::Loss { of_thousand, .. } = fault {
+                loss += of_thousand;
+            }
+        }
+        self.links[node].link.loss = loss.min(1000);
         if let Some(engine) = self.nodes[node].engine_mut() {
             engine.disk.profile = disk;
         }
     }
 
     fn resume_first(&mut self, node: usize) {
-        let Some(owner) = self.nodes[node].engine() else { return };
-        if owner.engine.is_some() && !owner.torrents.is_empty() {
+        if self.has_torrent(node) {
             let name = self.nodes[node].name.clone();
             self.resume(&name);
         }
+    }
+
+    fn has_torrent(&self, node: usize) -> bool {
+        self.is_on(node) && self.nodes[node].engine().is_some_and(|engine| !engine.torrents.is_empty())
     }
 }

@@ -23,6 +23,7 @@ mod file;
 mod link;
 mod node;
 pub mod odd;
+mod paths;
 mod perform;
 mod queue;
 pub mod script;

@@ -7,12 +7,17 @@ use bytes::Bytes;
 use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment};
 
 use crate::World;
+use crate::link::Lossy;
 use crate::queue::Step;
 use crate::tcp::Holder;
 use crate::words::Said;
 
 /// Wake-ups at one instant that lead to nothing, before it is called spinning.
 const IDLE_WAKES_MAX: u32 = 3;
+/// How long a driver waits for the answer to a fetch.
+pub(crate) const FETCH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a system waits for its name servers.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl World {
     pub(crate) fn take(&mut self, step: Step) {
@@ -48,6 +53,7 @@ impl World {
             Step::AtDoor { end, parts } => self.at_door(end, parts),
             Step::Arrived { end, parts } => self.let_in(end, parts),
             Step::Readable { end } => self.arrived(end, Vec::new()),
+            Step::Retransmit { end } => self.retransmit(end),
             Step::Fin { end, reset } => self.fin(end, reset),
             Step::Closed { end } => self.closed_as_told(end),
             Step::ScriptTimer { end } => self.script_woken(end),
@@ -187,17 +193,18 @@ impl World {
                 self.queue.at(at, Step::Disk { node, life, op, torrent, action });
             }
             Output::Resolve { query, host } => {
-                let known = self.hosts.get(&host).cloned().filter(|found| !found.is_empty());
-                let result = known.ok_or(ResolveError::NotFound);
+                let (time, result) = self.look_up(node, &host);
                 self.note(node, format_args!("resolve {host}"));
                 let input = Input::Resolved { query, result };
-                self.queue.after(Duration::from_millis(30), Step::Answer { node, life, input });
+                self.queue.after(time, Step::Answer { node, life, input });
             }
             Output::Fetch { fetch, request } => {
                 self.note(node, format_args!("fetch {}", request.url));
                 let from = self.nodes[node].address.ip();
+                let online = self.is_online(node);
                 let tracker = self.trackers.iter_mut().find(|tracker| request.url.starts_with(&tracker.url));
                 let (time, result) = match tracker {
+                    _ if !online => (FETCH_PATIENCE, Err(FetchError::TimedOut)),
                     Some(tracker) => tracker.fetch(now, from, &request),
                     None => (Duration::ZERO, Err(FetchError::Connect("no such host".into()))),
                 };
@@ -215,6 +222,15 @@ impl World {
             Output::Event(event) => self.event(node, event),
             Output::Idle { .. } => unreachable!("the caller has seen to it"),
         }
+    }
+
+    /// What a name server says, and how long that takes.
+    fn look_up(&self, node: usize, host: &str) -> (Duration, Result<Vec<IpAddr>, ResolveError>) {
+        if !self.is_online(node) {
+            return (RESOLVE_PATIENCE, Err(ResolveError::Failed));
+        }
+        let known = self.hosts.get(host).cloned().filter(|found| !found.is_empty());
+        (Duration::from_millis(30), known.ok_or(ResolveError::NotFound))
     }
 
     fn event(&mut self, node: usize, event: Event) {
@@ -263,11 +279,12 @@ impl World {
         let profile = self.udp;
         let lost = self.rng.below(1000) < profile.lost || profile.mtu > 0 && data.len() > profile.mtu;
         let copies = if lost { 0 } else { 1 + u32::from(self.rng.below(1000) < profile.doubled) };
-        let far = self
-            .nodes
-            .iter()
-            .position(|node| node.address == to)
-            .map_or(Duration::ZERO, |other| self.links[other].link.delay);
+        let other = self.nodes.iter().position(|node| node.address == to);
+        let lossy = other.and_then(|other| Lossy::between(self.links[node].link, self.links[other].link));
+        let gone = other.is_some_and(|other| !self.passes(node, other))
+            || lossy.is_some_and(|lossy| lossy.loses(&mut self.rng));
+        let copies = if gone { 0 } else { copies };
+        let far = other.map_or(Duration::ZERO, |other| self.links[other].link.delay);
         for _ in 0..copies {
             let late = Duration::from_micros(self.rng.below(profile.jitter.as_micros() as u32 + 1).into());
             let way = self.links[node].link.delay + far + late;

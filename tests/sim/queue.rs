@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Arrived { end: EndId, parts: Vec<Bytes> },
     /// This end reads again.
     Readable { end: EndId },
+    /// What this end sent and got lost is sent again.
+    Retransmit { end: EndId },
     /// The other side closed.
     Fin { end: EndId, reset: bool },
     /// This end has closed as its owner asked.

@@ -40,6 +40,9 @@ impl World {
     }
 
     pub(crate) fn syn(&mut self, conn: usize) {
+        if !self.syn_passes(conn) {
+            return;
+        }
         let [dialler, target] = [0, 1].map(|side| EndId { conn, side });
         let delay = self.tcp.delay(target, &net!(self));
         let (node, from) = (self.tcp.end(target).node, self.tcp.end(dialler).address);
@@ -133,7 +136,13 @@ impl World {
         }
     }
 
-    pub(crate) fn at_door(&mut self, end: EndId, parts: Vec<Bytes>) {
+    pub(crate) fn at_door(&mut self, end: EndId, mut parts: Vec<Bytes>) {
+        if !self.bytes_pass(end, &mut parts) {
+            return;
+        }
+        if self.tcp.end(end).holder == Holder::Nobody {
+            self.nobody_there(end);
+        }
         let len = parts.iter().map(|part| part.len() as u64).sum();
         let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, len);
         // Two chunks may be in at the same microsecond: the second must not overtake the first.
@@ -155,6 +164,10 @@ impl World {
         self.tcp.arrived(end, parts);
         // Each read is handed over by itself: any of them may be the last one wanted.
         while let Some(bytes) = self.tcp.read(end, &mut net!(self)) {
+            let read = bytes.len() as u32;
+            if self.ack_passes(end, read) {
+                self.acknowledged(end.other(), read);
+            }
             let node = self.tcp.end(end).node;
             match self.tcp.end(end).holder {
                 Holder::Engine { life, conn } if self.lives(node, life) => {
@@ -169,7 +182,19 @@ impl World {
         }
     }
 
+    /// A sender hears that the other side has read.
+    pub(crate) fn acknowledged(&mut self, end: EndId, read: u32) {
+        self.tcp.acknowledged(end, read, &mut net!(self));
+    }
+
+    pub(crate) fn delay_between(&mut self, end: EndId) -> Duration {
+        self.tcp.delay(end, &net!(self))
+    }
+
     pub(crate) fn fin(&mut self, end: EndId, reset: bool) {
+        if !self.fin_passes(end, reset) {
+            return;
+        }
         if reset {
             return self.told_closed(end, StreamEnd::Reset);
         }
@@ -187,7 +212,7 @@ impl World {
     }
 
     /// Tells whoever holds this end that it is over, once.
-    fn told_closed(&mut self, end: EndId, how: StreamEnd) {
+    pub(crate) fn told_closed(&mut self, end: EndId, how: StreamEnd) {
         let holder = self.tcp.end(end).holder;
         let node = self.tcp.end(end).node;
         self.tcp.cut(end, false, &mut net!(self));

@@ -9,7 +9,8 @@ use pieceful_core::id::ConnId;
 use pieceful_core::rng::Rng;
 use pieceful_core::time::Instant;
 
-use crate::link::LinkState;
+use crate::link::{LinkState, Lossy};
+use crate::paths::Stall;
 use crate::queue::{Queue, Step};
 use crate::words::{Listener, Said};
 
@@ -76,12 +77,20 @@ pub(crate) struct End {
     finishing: bool,
     /// And after that the end itself is closed.
     closing: bool,
-    fin_sent: bool,
+    pub(crate) fin_sent: bool,
     /// What it has received and not read.
     arrived: VecDeque<Bytes>,
     pub(crate) fin_arrived: bool,
     /// Chunks for it that have reached its link and are not in.
     pub(crate) at_door: u32,
+    /// How often it has asked for the connection in vain.
+    pub(crate) syns: u32,
+    /// What it waits for, if packets vanish.
+    pub(crate) stall: Option<Box<Stall>>,
+    /// Nothing that it sends ever arrives any more.
+    pub(crate) severed: bool,
+    /// It is closed, and the other side was never told.
+    pub(crate) left_unheard: bool,
     tap: Listener,
 }
 
@@ -102,6 +111,10 @@ impl End {
             arrived: VecDeque::new(),
             fin_arrived: false,
             at_door: 0,
+            syns: 0,
+            stall: None,
+            severed: false,
+            left_unheard: false,
             tap: Listener::new(false),
         }
     }
@@ -190,6 +203,8 @@ impl Tcp {
     fn pump(&mut self, id: EndId, net: &mut Net<'_>) {
         let delay = self.delay(id, net);
         let (now, buffer) = (net.queue.now, self.buffer);
+        let [one, other] = &self.conns[id.conn];
+        let lossy = Lossy::between(net.links[one.node].link, net.links[other.node].link);
         let end = &mut self.conns[id.conn][id.side];
         // A few bytes of room are not worth a packet (RFC 813), or ever smaller ones would follow.
         while end.pending_len.min(ROOM_MIN.into()) <= u64::from(buffer - end.in_flight) && end.pending_len > 0
@@ -201,7 +216,10 @@ impl Tcp {
             net.queue.at(now, Step::Taken { end: id, bytes: taken });
             let jitter = Duration::from_micros(net.rng.below(200).into());
             let departs = net.links[end.node].departs(now, taken.into());
-            end.last_arrival = end.last_arrival.max(departs + delay + jitter);
+            let (span, late) = lossy.map_or((Duration::ZERO, Duration::ZERO), |lossy| {
+                (lossy.span(taken), lossy.late(taken, net.rng))
+            });
+            end.last_arrival = (end.last_arrival + span).max(departs + delay + jitter) + late;
             net.queue.at(end.last_arrival, Step::AtDoor { end: id.other(), parts });
         }
         if end.finishing && end.pending_len == 0 {
@@ -247,13 +265,16 @@ impl Tcp {
         if keep < bytes.len() {
             end.arrived.push_front(bytes.split_off(keep));
         }
-        let read = bytes.len() as u32;
-        let sender = self.end_mut(id.other());
+        Some(bytes)
+    }
+
+    /// The sender of this end learns that the other side has read some of it.
+    pub(crate) fn acknowledged(&mut self, id: EndId, read: u32, net: &mut Net<'_>) {
+        let sender = self.end_mut(id);
         sender.in_flight = sender.in_flight.saturating_sub(read);
         if sender.holder != Holder::Nobody {
-            self.pump(id.other(), net);
+            self.pump(id, net);
         }
-        Some(bytes)
     }
 
     /// Whether everything that arrived has been read, and nothing more will come.

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use pieceful_core::engine::{FetchError, FetchRequest, Response};
 use pieceful_core::time::Instant;
 
+use crate::perform::FETCH_PATIENCE;
+
 /// How a tracker behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Manner {
@@ -78,13 +80,12 @@ impl Tracker {
         from: IpAddr,
         request: &FetchRequest,
     ) -> (Duration, Result<Response, FetchError>) {
-        const PATIENCE: Duration = Duration::from_secs(30);
         let address = self.address;
         let answer = |status, body: Bytes| Ok(Response { status, body, from: address });
         match self.manner.clone() {
             Manner::Up => (Duration::ZERO, answer(200, self.announce(now, from, &request.url).into())),
             Manner::Down => (Duration::ZERO, Err(FetchError::Connect("connection refused".into()))),
-            Manner::Slow(time) if time > PATIENCE => (PATIENCE, Err(FetchError::TimedOut)),
+            Manner::Slow(time) if time > FETCH_PATIENCE => (FETCH_PATIENCE, Err(FetchError::TimedOut)),
             Manner::Slow(time) => (time, answer(200, self.announce(now, from, &request.url).into())),
             Manner::Refuses(reason) => {
                 (Duration::ZERO, answer(200, format!("d14:failure reason{}:{reason}e", reason.len()).into()))

@@ -14,6 +14,7 @@ use crate::checker::Checker;
 use crate::fault::Lasting;
 use crate::link::LinkState;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
+use crate::paths::Cut;
 use crate::queue::{Queue, Step};
 use crate::script::MakeScript;
 use crate::tape::Tape;
@@ -48,6 +49,8 @@ pub struct World {
     pub(crate) udp: UdpProfile,
     pub(crate) trackers: Vec<Tracker>,
     pub(crate) lasting: Lasting,
+    /// Packets that vanish, by the number of the fault they do so for.
+    pub(crate) cuts: Vec<(u64, Cut)>,
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) data: Arc<Data>,
     pub(crate) trace: Trace,
@@ -72,6 +75,7 @@ impl World {
             udp: UdpProfile::default(),
             trackers: Vec::new(),
             lasting: Lasting::default(),
+            cuts: Vec::new(),
             hosts: BTreeMap::new(),
             data: Arc::new(Data::single(seed, (2 << 20) + 12_345, 64 << 10)),
             trace: Trace::default(),

@@ -45,6 +45,7 @@ fn one(seed: u64) {
                 up: 50_000 << rng.below(10),
                 down: 100_000 << rng.below(10),
                 delay: Duration::from_millis(rng.below(80).into()),
+                loss: 0,
             };
             spec.starts = Duration::from_millis(rng.below(5_000).into());
             spec.order = *pick(rng, &[PieceOrder::default(), PieceOrder::Sequential]);

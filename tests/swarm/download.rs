@@ -100,7 +100,7 @@ fn a_download_survives_reads_of_one_byte() {
 
 #[test]
 fn a_fast_link_is_used() {
-    let link = |up, ms| Link { up, down: 100 << 20, delay: Duration::from_millis(ms) };
+    let link = |up, ms| Link { up, down: 100 << 20, delay: Duration::from_millis(ms), ..Link::default() };
     let data = Data::single(11, 32 << 20, 256 << 10);
     let mut world = World::new(11).data(data);
     world = world.seed("alice").with(|spec| spec.link = link(10 << 20, 5));

@@ -11,6 +11,7 @@ mod interest;
 mod limits;
 mod many;
 mod odd_peers;
+mod partitions;
 mod rates;
 mod seeding;
 mod trackers;
