@@ -15,6 +15,7 @@ use crate::Data;
 use crate::checker::Checker;
 use crate::disk::{Disk, DiskProfile};
 use crate::link::Link;
+use crate::odd::Calls;
 use crate::script::{MakeScript, Script};
 use crate::tape::Tape;
 use crate::tcp::EndId;
@@ -58,6 +59,8 @@ pub struct Spec {
     pub idle: bool,
     /// Whether its address is one of IPv6.
     pub ipv6: bool,
+    /// Its address, if not the one that it would get: one in a network of its own.
+    pub ip: Option<IpAddr>,
     /// Whether everything its engine is told is kept, for [`World::tape`](crate::World::tape).
     pub recorded: bool,
 }
@@ -83,6 +86,7 @@ impl Default for Spec {
             starts: Duration::ZERO,
             idle: false,
             ipv6: false,
+            ip: None,
             recorded: false,
         }
     }
@@ -140,14 +144,14 @@ impl Node {
 }
 
 /// The address of the `index`th node: each in a network of its own, all of them global.
-pub(crate) fn address(index: usize, ipv6: bool) -> SocketAddr {
+pub(crate) fn address(index: usize, spec: &Spec) -> SocketAddr {
     let [_, _, high, low] = (index as u32 + 1).to_be_bytes();
-    let ip = if ipv6 {
+    let own = if spec.ipv6 {
         IpAddr::from([0x2001, 0x4860, index as u16 + 1, 0, 0, 0, 0, 1])
     } else {
         IpAddr::from([11, high, low, 1])
     };
-    SocketAddr::new(ip, 6881)
+    SocketAddr::new(spec.ip.unwrap_or(own), 6881)
 }
 
 #[derive(Debug, Default)]
@@ -186,6 +190,8 @@ pub(crate) struct ScriptNode {
     pub(crate) live: BTreeMap<EndId, Box<dyn Script>>,
     /// How many connections it ever had.
     pub(crate) met: u32,
+    /// Whom it calls, and how.
+    pub(crate) calls: Option<(SocketAddr, Calls)>,
 }
 
 impl std::fmt::Debug for ScriptNode {

@@ -42,6 +42,8 @@ pub struct Talk<'a> {
     pub rng: &'a mut Rng,
     /// The torrent of this world.
     pub data: &'a Arc<Data>,
+    /// Bytes it said that its system has not taken yet.
+    pub unsent: u64,
     pub(crate) acts: Vec<Act>,
 }
 

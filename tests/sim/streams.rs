@@ -8,6 +8,7 @@ use pieceful_core::engine::{Call, CloseHow, Input, StreamEnd};
 
 use crate::World;
 use crate::node::Kind;
+use crate::odd::Calls;
 use crate::queue::Step;
 use crate::script::{Act, Script, Talk};
 use crate::tcp::{EndId, Holder, Net};
@@ -229,8 +230,20 @@ impl World {
                 {
                     script.closed(how);
                 }
+                self.call_again(end);
             }
             Holder::Engine { .. } | Holder::Nobody => {}
+        }
+    }
+
+    /// A scripted peer's own call is over: perhaps it calls again.
+    fn call_again(&mut self, end: EndId) {
+        let node = self.tcp.end(end).node;
+        let Kind::Script(peer) = &self.nodes[node].kind else { return };
+        if let Some((to, Calls { again: Some(pause), .. })) = peer.calls
+            && end.side == 0
+        {
+            self.queue.after(pause, Step::Dial { node, to });
         }
     }
 
@@ -260,7 +273,13 @@ impl World {
         let node = self.tcp.end(end).node;
         let Kind::Script(peer) = &mut self.nodes[node].kind else { return };
         let Some(script) = peer.live.get_mut(&end) else { return };
-        let mut talk = Talk { now: self.queue.now, rng: &mut self.rng, data: &self.data, acts: Vec::new() };
+        let mut talk = Talk {
+            now: self.queue.now,
+            rng: &mut self.rng,
+            data: &self.data,
+            unsent: self.tcp.end(end).unsent(),
+            acts: Vec::new(),
+        };
         call(script.as_mut(), &mut talk);
         for act in talk.acts {
             match act {
@@ -277,6 +296,7 @@ impl World {
                     if let Kind::Script(peer) = &mut self.nodes[node].kind {
                         peer.live.remove(&end);
                     }
+                    self.call_again(end);
                 }
             }
         }

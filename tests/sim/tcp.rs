@@ -118,6 +118,11 @@ impl End {
             tap: Listener::new(false),
         }
     }
+
+    /// Bytes handed over that the system has not taken.
+    pub(crate) const fn unsent(&self) -> u64 {
+        self.pending_len
+    }
 }
 
 /// What a pipe needs of the world.

@@ -5,11 +5,12 @@ use std::fmt;
 
 use bytes::{BufMut as _, Bytes};
 
-/// 68 bytes: protocol name, reserved bits, info-hash, peer id (BEP 3).
+/// 68 bytes: protocol name, reserved bits, info-hash, peer id (BEP 3). One that speaks the fast extension speaks
+/// extension messages, too.
 #[must_use]
 pub fn handshake(info_hash: [u8; 20], peer_id: [u8; 20], fast: bool) -> Bytes {
     let mut out = Vec::from(*b"\x13BitTorrent protocol");
-    out.put_slice(&[0, 0, 0, 0, 0, 0, 0, if fast { 4 } else { 0 }]);
+    out.put_slice(if fast { &[0, 0, 0, 0, 0, 0x10, 0, 4] } else { &[0; 8] });
     out.put_slice(&info_hash);
     out.put_slice(&peer_id);
     out.into()
@@ -66,6 +67,24 @@ pub fn request(piece: u32, offset: u32, len: u32) -> Bytes {
 #[must_use]
 pub fn piece(piece: u32, offset: u32, data: &[u8]) -> Bytes {
     message(7, &[&piece.to_be_bytes(), &offset.to_be_bytes(), data].concat())
+}
+
+/// `cancel`.
+#[must_use]
+pub fn cancel(piece: u32, offset: u32, len: u32) -> Bytes {
+    message(8, &[piece.to_be_bytes(), offset.to_be_bytes(), len.to_be_bytes()].concat())
+}
+
+/// `reject request` (BEP 6).
+#[must_use]
+pub fn reject(piece: u32, offset: u32, len: u32) -> Bytes {
+    message(16, &[piece.to_be_bytes(), offset.to_be_bytes(), len.to_be_bytes()].concat())
+}
+
+/// An extension message (BEP 10).
+#[must_use]
+pub fn extended(number: u8, body: &[u8]) -> Bytes {
+    message(20, &[&[number], body].concat())
 }
 
 /// What was said on a connection.
@@ -126,7 +145,9 @@ impl fmt::Display for Said {
             Self::AllowedFast(piece) => write!(f, "allowed fast #{piece}"),
             Self::HaveAll => f.write_str("have all"),
             Self::HaveNone => f.write_str("have none"),
-            Self::Extended(number, body) => write!(f, "extended {number} {}", body.escape_ascii()),
+            Self::Extended(number, body) => {
+                write!(f, "extended {number} {}", body[..body.len().min(60)].escape_ascii())
+            }
             Self::Other(id, len) => write!(f, "message {id} of {len} bytes"),
         }
     }

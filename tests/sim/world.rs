@@ -14,6 +14,7 @@ use crate::checker::Checker;
 use crate::fault::Lasting;
 use crate::link::LinkState;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
+use crate::odd::{Calls, Odd};
 use crate::paths::Cut;
 use crate::queue::{Queue, Step};
 use crate::script::MakeScript;
@@ -166,8 +167,10 @@ impl World {
     /// Changes the node that was added last.
     #[must_use]
     pub fn with(mut self, set: impl FnOnce(&mut Spec)) -> Self {
+        let index = self.nodes.len() - 1;
         let node = self.nodes.last_mut().expect("a node to change");
         set(&mut node.spec);
+        node.address = address(index, &node.spec);
         *self.links.last_mut().expect("a link for each node") = LinkState::new(node.spec.link);
         self
     }
@@ -196,7 +199,21 @@ impl World {
     /// Adds one to a world that may be running.
     pub fn add_dialling_script(&mut self, name: &str, make: MakeScript, whom: &str) {
         let whom = self.address(whom);
-        self.add_script(name, make, Some(whom));
+        self.add_script(name, make, Some((whom, Calls::default())));
+    }
+
+    /// An odd peer that waits to be dialled by the nodes after it.
+    #[must_use]
+    pub fn odd(self, name: &str, odd: Odd) -> Self {
+        self.script(name, odd.script())
+    }
+
+    /// An odd peer that calls a node added before it.
+    #[must_use]
+    pub fn caller(mut self, name: &str, odd: Odd, whom: &str, calls: Calls) -> Self {
+        let whom = self.address(whom);
+        self.add_script(name, odd.script(), Some((whom, calls)));
+        self
     }
 
     /// Adds a node to a world that may be running.
@@ -206,12 +223,12 @@ impl World {
         self.add(name, spec, Kind::Engine(Box::default()));
     }
 
-    fn add_script(&mut self, name: &str, make: MakeScript, dials: Option<SocketAddr>) {
-        let spec = Spec { listens: dials.is_none(), link: crate::Link::default(), ..Spec::default() };
+    fn add_script(&mut self, name: &str, make: MakeScript, calls: Option<(SocketAddr, Calls)>) {
+        let spec = Spec { listens: calls.is_none(), link: crate::Link::default(), ..Spec::default() };
         let node = self.nodes.len();
-        self.add(name, spec, Kind::Script(ScriptNode { make, live: BTreeMap::new(), met: 0 }));
-        if let Some(to) = dials {
-            self.queue.at(self.queue.now, Step::Dial { node, to });
+        self.add(name, spec, Kind::Script(ScriptNode { make, live: BTreeMap::new(), met: 0, calls }));
+        if let Some((to, Calls { connections, .. })) = calls {
+            (0..connections).for_each(|_| self.queue.at(self.queue.now, Step::Dial { node, to }));
         }
     }
 
@@ -219,7 +236,7 @@ impl World {
         let index = self.nodes.len();
         assert!(self.names.insert(name.to_owned(), index).is_none(), "two nodes called {name}");
         self.links.push(LinkState::new(spec.link));
-        let address = address(index, spec.ipv6);
+        let address = address(index, &spec);
         self.nodes.push(Node { name: name.to_owned(), address, spec, kind });
     }
 

@@ -175,7 +175,7 @@ fn a_lone_corrupter_never_leads_to_a_finish() {
 
 #[test]
 fn one_of_another_torrent() {
-    let odd = Rude { wrong_hash: true, then: Vec::new() };
+    let odd = Rude { wrong_hash: true, ..Rude::default() };
     closed_by_name(77, odd.script(), "hash");
 }
 
@@ -255,13 +255,13 @@ fn one_that_tells_what_it_has_between_requests_that_get_it_closed() {
 #[test]
 fn one_that_tells_twice_what_it_has() {
     let said = [words::have(1), words::bitfield(33, |piece| piece < 9), words::bitfield(33, |_| true)];
-    finishes(beside(89, Rude { wrong_hash: false, then: said.into() }.script()), MINUTES);
+    finishes(beside(89, Rude { then: said.into(), ..Rude::default() }.script()), MINUTES);
 }
 
 #[test]
 fn one_that_sends_messages_nobody_knows() {
     let said: Vec<Bytes> = (20..=255).map(|id| words::message(id, b"de")).collect();
-    finishes(beside(86, Rude { wrong_hash: false, then: said }.script()), MINUTES);
+    finishes(beside(86, Rude { then: said, ..Rude::default() }.script()), MINUTES);
 }
 
 #[test]
@@ -291,11 +291,7 @@ fn honest_peers_get_in_past_200_that_send_a_byte_every_5_seconds() {
 fn honest_peers_get_in_past_200_that_greet_and_then_say_nothing() {
     let mut world = World::new(90).data(Data::single(90, 1 << 20, 64 << 10)).leecher("bob");
     for number in 0..200 {
-        world = world.dialling_script(
-            &format!("mute {number}"),
-            Rude { wrong_hash: false, then: Vec::new() }.script(),
-            "bob",
-        );
+        world = world.dialling_script(&format!("mute {number}"), Rude::default().script(), "bob");
     }
     world = world.seed("alice").with(|spec| spec.starts = Duration::from_secs(2));
     world.run_until(|w| w.complete("bob"), Duration::from_secs(8));
@@ -305,11 +301,7 @@ fn honest_peers_get_in_past_200_that_greet_and_then_say_nothing() {
 fn an_address_is_dialled_past_200_that_greet_and_then_say_nothing() {
     let mut world = World::new(91).data(Data::single(91, 1 << 20, 64 << 10)).leecher("bob");
     for number in 0..200 {
-        world = world.dialling_script(
-            &format!("mute {number}"),
-            Rude { wrong_hash: false, then: Vec::new() }.script(),
-            "bob",
-        );
+        world = world.dialling_script(&format!("mute {number}"), Rude::default().script(), "bob");
     }
     world.run_for(Duration::from_secs(2));
     world.add_node("alice", |spec| {

@@ -1,4 +1,4 @@
-//! Scripted peers with one odd habit each, and those that never meant well.
+//! Peers that share as most do, but for one habit or another: bad ones, and lies about what they have.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use pieceful_core::id::BLOCK_LEN;
 use pieceful_core::rng::Rng;
 
+use super::greeting;
 use crate::script::{MakeScript, Script, Talk};
 use crate::words::{self, Listener, Said};
 
@@ -24,6 +25,8 @@ pub enum Offer {
     Some(Vec<u32>),
     /// A bitfield with everything, although it has only these and stays silent about the others.
     Lie(Vec<u32>),
+    /// The same lie, told in `have` messages.
+    LieByHave(Vec<u32>),
 }
 
 /// What a peer does with a request.
@@ -42,6 +45,8 @@ pub enum Answer {
     Double,
     /// Sends it with a wrong byte, this many times of a thousand.
     Wrong(u32),
+    /// Refuses it (BEP 6), although it does not choke.
+    Reject,
     /// Says nothing.
     Silence,
 }
@@ -93,7 +98,7 @@ impl Sharing {
         match &self.habits.offer {
             Offer::All | Offer::OnlyHave => true,
             Offer::Nothing => false,
-            Offer::Some(pieces) | Offer::Lie(pieces) => pieces.contains(&piece),
+            Offer::Some(pieces) | Offer::Lie(pieces) | Offer::LieByHave(pieces) => pieces.contains(&piece),
         }
     }
 
@@ -116,7 +121,9 @@ impl Sharing {
         let pieces = talk.data.pieces();
         match self.habits.offer.clone() {
             Offer::All | Offer::Lie(_) => self.say(talk, words::bitfield(pieces, |_| true)),
-            Offer::OnlyHave => (0..pieces).for_each(|piece| self.say(talk, words::have(piece))),
+            Offer::OnlyHave | Offer::LieByHave(_) => {
+                (0..pieces).for_each(|piece| self.say(talk, words::have(piece)));
+            }
             Offer::Nothing => self.say(talk, words::bitfield(pieces, |_| false)),
             Offer::Some(some) => self.say(talk, words::bitfield(pieces, |piece| some.contains(&piece))),
         }
@@ -145,6 +152,7 @@ impl Sharing {
                 self.say(talk, words::piece(piece, offset, &wrong));
             }
             Answer::Wrong(_) => self.say(talk, right),
+            Answer::Reject => return self.say(talk, words::reject(piece, offset, len)),
             Answer::Silence => return,
         }
         self.blocks += 1;
@@ -164,10 +172,7 @@ impl Sharing {
 
 impl Script for Sharing {
     fn open(&mut self, talk: &mut Talk<'_>) {
-        let mut peer_id = *b"-SM0001-............";
-        talk.rng.fill(&mut peer_id[8..]);
-        let hash = talk.data.info_hash().on_the_wire();
-        let handshake = words::handshake(hash, peer_id, self.habits.fast);
+        let handshake = greeting(talk, self.habits.fast);
         self.say(talk, handshake);
         self.greet(talk);
     }
@@ -185,8 +190,7 @@ impl Script for Sharing {
                     self.answer(talk, piece, offset, len);
                 }
                 Said::Request(piece, offset, len) if self.habits.fast => {
-                    let body = [piece, offset, len].map(u32::to_be_bytes).concat();
-                    self.say(talk, words::message(16, &body));
+                    self.say(talk, words::reject(piece, offset, len));
                 }
                 _ => {}
             }
@@ -214,75 +218,4 @@ fn corrupted(block: &[u8], rng: &mut Rng) -> Vec<u8> {
     let place = rng.below(wrong.len() as u32) as usize;
     wrong[place] ^= 0x55;
     wrong
-}
-
-/// A peer that greets and then says one thing that it should not.
-#[derive(Clone, Debug)]
-pub struct Rude {
-    /// Another torrent's hash instead of the right one.
-    pub wrong_hash: bool,
-    /// What follows the handshake.
-    pub then: Vec<Bytes>,
-}
-
-impl Rude {
-    /// Greets properly, then says `bytes`.
-    #[must_use]
-    pub fn saying(bytes: impl Into<Bytes>) -> MakeScript {
-        Self { wrong_hash: false, then: vec![bytes.into()] }.script()
-    }
-
-    /// A script for each connection of this peer.
-    #[must_use]
-    pub fn script(self) -> MakeScript {
-        Box::new(move || Box::new(self.clone()))
-    }
-}
-
-impl Script for Rude {
-    fn open(&mut self, talk: &mut Talk<'_>) {
-        let mut hash = talk.data.info_hash().on_the_wire();
-        if self.wrong_hash {
-            hash[0] ^= 1;
-        }
-        let mut peer_id = *b"-RU0001-............";
-        talk.rng.fill(&mut peer_id[8..]);
-        talk.say(words::handshake(hash, peer_id, false));
-        self.then.iter().for_each(|bytes| talk.say(bytes.clone()));
-    }
-
-    fn heard(&mut self, _talk: &mut Talk<'_>, _bytes: &[u8]) {}
-}
-
-/// A peer whose handshake never ends: one byte, then a pause, then one byte.
-#[derive(Clone, Debug)]
-pub struct Slow {
-    /// The pause.
-    pub pause: Duration,
-    sent: usize,
-}
-
-impl Slow {
-    /// A script for each connection of such a peer.
-    #[must_use]
-    pub fn script(pause: Duration) -> MakeScript {
-        Box::new(move || Box::new(Self { pause, sent: 0 }))
-    }
-}
-
-impl Script for Slow {
-    fn open(&mut self, talk: &mut Talk<'_>) {
-        self.woken(talk);
-    }
-
-    fn heard(&mut self, _talk: &mut Talk<'_>, _bytes: &[u8]) {}
-
-    fn woken(&mut self, talk: &mut Talk<'_>) {
-        let handshake = words::handshake(talk.data.info_hash().on_the_wire(), [b'x'; 20], false);
-        if let Some(&byte) = handshake.get(self.sent) {
-            self.sent += 1;
-            talk.say(vec![byte]);
-            talk.wake_in(self.pause);
-        }
-    }
 }
