@@ -1,5 +1,6 @@
 //! What a swarm does, seen from outside, in virtual time.
 
+mod adversaries;
 mod chance;
 mod checking;
 mod commands;

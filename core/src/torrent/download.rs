@@ -139,6 +139,8 @@ impl Torrent {
             let first = turn.rng.below(hungry.len() as u32) as usize;
             hungry.rotate_left(first);
         }
+        // Those that are late with what they owe come last.
+        hungry.sort_by_key(|key| self.peers.get(*key).is_some_and(|slot| slot.peer.is_snubbed()));
         for key in hungry {
             self.fill(key, turn);
             self.flush(key, turn);

@@ -219,6 +219,11 @@ impl Torrent {
 
     /// What every turn ends with: new requests, then everything gathered leaves in one segment.
     pub(super) fn end_turn(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
+        // What one that is late had to give back goes to others, if any of them wants it. It would take it again
+        // else, and a piece that comes from one peer alone might never come.
+        if self.peers.get(key).is_some_and(|slot| slot.peer.is_snubbed()) {
+            self.feed_starved(turn);
+        }
         self.fill(key, turn);
         self.feed_starved(turn);
         self.flush(key, turn);
