@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pieceful_core::engine::Event;
-use pieceful_tests::odd::{Answer, Calls, Flood, Flooder, Odd, Rude, Sharer};
+use pieceful_tests::odd::{Answer, Calls, Flood, Flooder, Odd, Rude, Sharer, Taker};
 use pieceful_tests::{Data, World};
 
 const MINUTES: Duration = Duration::from_secs(600);
@@ -76,6 +76,16 @@ fn those_that_call_again_and_again_keep_nobody_out() {
     world = world.seed("alice").with(|spec| spec.starts = Duration::from_secs(2));
     world.run_until(|w| w.complete("bob"), Duration::from_secs(12));
     assert!(world.met("storm") > 1_000, "{} calls", world.met("storm"));
+}
+
+#[test]
+fn a_crowd_of_one_address_keeps_nobody_out() {
+    let calls = Calls { connections: 150, again: Some(Duration::from_secs(1)) };
+    let taker = Odd::Taker(Taker::default());
+    let mut world = World::new(531).data(Data::single(531, 900_000, 64 << 10)).keep_trace(100).seed("alice");
+    world = world.caller("crowd", taker, "alice", calls);
+    world = world.leecher("bob").with(|spec| spec.starts = Duration::from_secs(5));
+    world.run_until(|w| w.complete("bob"), MINUTES);
 }
 
 #[test]

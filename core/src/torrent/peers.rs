@@ -59,7 +59,7 @@ impl Torrent {
         if !self.is_running() {
             return Err(CloseReason::TorrentStopped);
         }
-        if !self.make_room(turn) {
+        if !self.make_room(from, turn) {
             return Err(CloseReason::NoRoom);
         }
         let key = self.insert(conn, peer, from, true, turn.now);

@@ -1,11 +1,16 @@
-//! Who gives way when a torrent has as many connections as it may have: peers that have been of no use.
+//! Who gives way when a torrent has as many connections as it may have: peers that have been of no use, then those of
+//! whom there are too many from one network.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use super::{Slot, Torrent, Turn};
 use crate::id::PeerKey;
 use crate::peer::CloseReason;
+use crate::scope;
 use crate::time::Instant;
 
 /// So long a peer that we dialled may take to say that it has something we want, or wants something of ours.
@@ -23,16 +28,33 @@ impl Torrent {
     }
 
     /// Makes room for a peer that is there and has said what it is here for; says whether there is room.
-    pub(super) fn make_room(&mut self, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn make_room(&mut self, from: SocketAddr, turn: &mut Turn<'_>) -> bool {
         if !self.is_full() {
             return true;
         }
         let port = self.settings.listen_port.unwrap_or(0);
         let of_equals = |slot: &Slot| (turn.outside.priority(port, slot.address), slot.since);
         let idle = self.idle(turn.now).min_by_key(|(_, slot)| (worth(slot), of_equals(slot)));
-        let Some((key, _)) = idle else { return false };
+        let idle = idle.map(|(key, _)| key);
+        let Some(key) = idle.or_else(|| self.one_of_a_crowd(from, turn.now)) else { return false };
         self.close(key, CloseReason::NoRoom, turn);
         !self.is_full()
+    }
+
+    /// The peer that exchanges least among those of the network with most of them, if they are more than those of the
+    /// newcomer's would be. One host can look as busy as a hundred peers: no matter how, it has no place to itself
+    /// that somebody from elsewhere needs.
+    fn one_of_a_crowd(&self, from: SocketAddr, now: Instant) -> Option<PeerKey> {
+        let mut networks: BTreeMap<IpAddr, u32> = BTreeMap::new();
+        for slot in self.peers.values() {
+            *networks.entry(network(slot.address)).or_default() += 1;
+        }
+        let own = networks.get(&network(from)).copied().unwrap_or(0);
+        let (largest, most) = networks.into_iter().max_by_key(|&(_, peers)| peers)?;
+        let rate = |slot: &Slot| slot.peer.down_rate(now) + slot.peer.up_rate(now);
+        let theirs = self.peers.iter().filter(|(_, slot)| network(slot.address) == largest);
+        let least = theirs.min_by_key(|(_, slot)| (rate(slot), worth(slot), Reverse(slot.since)));
+        least.filter(|_| most > own + 1).map(|(key, _)| key)
     }
 
     /// Makes room for those that are due to be dialled. Only peers that show no sign of use give way.
@@ -92,6 +114,14 @@ impl Torrent {
             let waits = complete && slot.peer.is_interested();
             slot.peer_id.is_some() && !exchanged && !waits && slot.since + grace(slot) <= now
         })
+    }
+}
+
+/// What one owner commonly has at least: the neighbours of an IPv4 address, the subnet of an IPv6 one.
+fn network(address: SocketAddr) -> IpAddr {
+    match scope::plain(address.ip()) {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & !0xff).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 
