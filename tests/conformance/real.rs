@@ -131,7 +131,8 @@ impl<D: Driver> Host for Real<D> {
         let (file, payload) =
             (self.folder.path().join(format!("{}.tape", self.tapes.len())), self.tapes.len() % 2 == 1);
         self.tapes.push(file.clone());
-        let driver = D::start(any, RecordOptions { file, payload }).expect("a client that starts");
+        let driver =
+            D::start(any, RecordOptions { file, payload, scrub: payload }).expect("a client that starts");
         self.clients.insert(client.to_owned(), Client { driver, seen: Vec::new() });
         true
     }

@@ -54,7 +54,8 @@ impl Tape {
     /// # Errors
     /// When the file cannot be made.
     pub fn save(&self, file: &Path) -> io::Result<()> {
-        let recorder = Recorder::create(&RecordOptions { file: file.to_owned(), payload: true })?;
+        let recorder =
+            Recorder::create(&RecordOptions { file: file.to_owned(), payload: true, scrub: false })?;
         let mut engine = Recorded::new(self.config.clone(), self.seed, self.begins, Some(recorder));
         // The recorder keeps what it was told before the panic; there is nothing else to learn from it here.
         let _ = catch_unwind(AssertUnwindSafe(|| {

@@ -225,6 +225,9 @@ pub(crate) struct Telling {
     /// Put the data itself on the tape as well
     #[arg(long, requires = "record", help_heading = "Output")]
     pub(crate) record_payload: bool,
+    /// Keep addresses off the tape; names of trackers, torrents and files stay
+    #[arg(long, requires = "record", help_heading = "Output")]
+    pub(crate) record_scrub: bool,
 }
 
 /// How file space is taken, as typed.

@@ -5,7 +5,7 @@
 //! [`Tape`] reads it and plays it to a new engine, which has to say the same again.
 //!
 //! Payload is left out unless asked for: the engine does not look into blocks, it compares hashes that the disk
-//! worked out, and those are on the tape.
+//! worked out, and those are on the tape. Addresses can be kept off it, too ([`RecordOptions::scrub`]).
 //!
 //! ```no_run
 //! use pieceful_std::tape::Tape;
@@ -25,6 +25,7 @@ mod payload;
 mod play;
 mod record;
 mod said;
+mod scrub;
 
 use bytes::Bytes;
 use pieceful_core::engine::{Call, Config};

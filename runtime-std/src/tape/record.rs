@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pieceful_core::disk::DiskDone;
-use pieceful_core::engine::{AddError, AddTorrent, Call, Config, Engine, Input, Output, Returned};
+use pieceful_core::engine::{
+    AddError, AddTorrent, Call, Config, Engine, Input, Output, PeerStatus, Returned,
+};
 use pieceful_core::id::{ConnId, TorrentId};
 use pieceful_core::rng::Seed;
 use pieceful_core::time::Instant;
 
+use crate::entropy;
+
 use super::payload::Follower;
 use super::said::Said;
+use super::scrub::Scrubber;
 use super::{Head, MAGIC, Record};
 
 /// How long what is written may stay in memory: a program that dies loses that much of its tape.
@@ -29,6 +34,8 @@ pub struct RecordOptions {
     pub file: PathBuf,
     /// Keep the payload of blocks as well: the tape is as large as what was transferred.
     pub payload: bool,
+    /// Keep addresses off it: the engine is told others in place of those that are known beyond the local network.
+    pub scrub: bool,
 }
 
 /// An engine, and whoever listens in on it.
@@ -39,6 +46,7 @@ pub struct RecordOptions {
 pub struct Recorded {
     engine: Engine,
     recorder: Option<Box<Recorder>>,
+    scrubber: Option<Scrubber>,
 }
 
 impl Recorded {
@@ -48,11 +56,15 @@ impl Recorded {
         if let Some(recorder) = &mut recorder {
             recorder.begin(&config, seed, now);
         }
-        Self { engine: Engine::new(config, seed, now), recorder }
+        let scrubber = recorder.as_mut().and_then(|recorder| recorder.scrubber.take());
+        Self { engine: Engine::new(config, seed, now), recorder, scrubber }
     }
 
     /// [`Engine::call`]
-    pub fn call(&mut self, now: Instant, call: Call) -> Returned {
+    pub fn call(&mut self, now: Instant, mut call: Call) -> Returned {
+        if let Some(scrubber) = &mut self.scrubber {
+            call = scrubber.call(call);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.call(now, &call);
         }
@@ -94,7 +106,18 @@ impl Recorded {
         if let Some(recorder) = &mut self.recorder {
             recorder.hear(&output, self.engine.now());
         }
-        output
+        match &mut self.scrubber {
+            Some(scrubber) => scrubber.output(output),
+            None => output,
+        }
+    }
+
+    /// [`Engine::peers`], with the addresses as the driver knows them.
+    pub fn peers(&self, id: TorrentId) -> impl Iterator<Item = PeerStatus> + '_ {
+        self.engine.peers(id).map(|peer| match &self.scrubber {
+            Some(scrubber) => scrubber.peer(peer),
+            None => peer,
+        })
     }
 }
 
@@ -117,6 +140,8 @@ pub struct Recorder {
     noted: u64,
     streams: HashMap<ConnId, Follower>,
     flushed: Instant,
+    /// For the engine that is recorded.
+    scrubber: Option<Scrubber>,
 }
 
 impl Recorder {
@@ -136,6 +161,7 @@ impl Recorder {
             noted: 0,
             streams: HashMap::new(),
             flushed: Instant::ZERO,
+            scrubber: options.scrub.then(entropy::seed).transpose()?.map(Scrubber::new),
         })
     }
 

@@ -61,8 +61,8 @@ fn start_on(
 ) -> Result<Session, StartError> {
     let mut options = Options { listen, state: state_folder(), ..Options::default() };
     options.record = plan.telling.record.clone().map(|file| {
-        let payload = plan.telling.record_payload;
-        RecordOptions { file, payload }
+        let (payload, scrub) = (plan.telling.record_payload, plan.telling.record_scrub);
+        RecordOptions { file, payload, scrub }
     });
     options.config.rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     match Session::start(options.clone()) {
