@@ -11,6 +11,7 @@ pub mod magnet;
 pub mod metainfo;
 pub mod peer;
 pub mod picker;
+pub mod tape;
 pub mod udp_tracker;
 pub mod wire;
 
@@ -30,4 +31,5 @@ pub const TARGETS: &[Target] = &[
     ("picker", picker::run),
     ("layout", layout::run),
     ("engine", engine::run),
+    ("tape", tape::run),
 ];

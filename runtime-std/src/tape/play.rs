@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 use super::said::Said;
 use super::{Head, MAGIC, Part, PlayError, RECORD_LEN_MAX, Record, TapeError};
 
+/// More than any driver reads at once.
+const READ_LEN_MAX: u32 = 4 << 20;
+
 /// Outputs remembered to show where a run took another course.
 const SAID_MAX: usize = 200;
 
@@ -140,7 +143,7 @@ impl<R: Read> Tape<R> {
         for part in parts {
             match part {
                 Part::Bytes(bytes) => all.extend_from_slice(bytes),
-                Part::Payload(len) if *len > RECORD_LEN_MAX.saturating_sub(all.len() as u32) => {
+                Part::Payload(len) if *len > READ_LEN_MAX.saturating_sub(all.len() as u32) => {
                     return Err(damaged(self.records - 1, "more payload than any read brings"));
                 }
                 Part::Payload(len) => all.resize(all.len() + *len as usize, 0),
@@ -171,8 +174,11 @@ fn read_record<T: DeserializeOwned>(source: &mut impl Read, record: u64) -> Resu
     if len > RECORD_LEN_MAX {
         return Err(damaged(record, format!("{len} bytes are too many")));
     }
-    let mut bytes = vec![0; len as usize];
-    source.read_exact(&mut bytes)?;
+    // What a damaged tape announces is not believed before it is there.
+    let mut bytes = Vec::new();
+    if source.take(len.into()).read_to_end(&mut bytes)? < len as usize {
+        return Err(TapeError::Io(io::ErrorKind::UnexpectedEof.into()));
+    }
     postcard::from_bytes(&bytes).map(Some).map_err(|error| damaged(record, error.to_string()))
 }
 
