@@ -67,7 +67,7 @@ pub enum DiskAction {
         /// Which piece.
         piece: PieceIndex,
     },
-    /// Make everything written so far durable.
+    /// Make everything written so far durable. Comes once a download is complete.
     Sync,
     /// Forget the torrent's files. Comes last.
     Close,

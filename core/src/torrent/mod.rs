@@ -237,6 +237,8 @@ pub enum Task {
     Evidence(PieceIndex),
     /// To find out which blocks of it were wrong, now that the right ones are there.
     Compare(PieceIndex),
+    /// To make all of it durable, now that it is complete.
+    Sync,
     /// To end.
     Close,
 }
@@ -504,6 +506,9 @@ impl Torrent {
             }
             Task::Check(_) => turn.checks.end(),
             _ => {}
+        }
+        if task == Task::Sync && result == Ok(DiskDone::Synced) {
+            self.synced(turn);
         }
         match &mut self.stage {
             Stage::Leaving { closed, .. } => {

@@ -92,13 +92,24 @@ impl Torrent {
         turn.out.push(Action::Event(Event::PeerBanned { torrent: self.id, peer: address }));
     }
 
+    /// Everything is durable: nobody needs to remember that it was begun.
+    pub(super) fn synced(&mut self, turn: &mut Turn<'_>) {
+        self.begun = false;
+        turn.out.push(Action::Save(Bytes::new()));
+    }
+
     /// Everything is here.
     pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         self.seeding.complete_since = Some(turn.now);
         if core::mem::replace(&mut self.finished, true) {
             return;
         }
-        turn.out.push(Action::Save(Bytes::new()));
+        if self.begun {
+            // What a power failure takes before this is done has to be known for ours.
+            self.disk(Task::Sync, DiskAction::Sync, turn);
+        } else {
+            turn.out.push(Action::Save(Bytes::new()));
+        }
         turn.out.push(Action::Event(Event::Finished { torrent: self.id }));
         self.announce_completed(turn);
         self.close_seeds(turn);
