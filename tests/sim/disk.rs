@@ -13,6 +13,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::Data;
 use crate::file::File;
+use crate::queue::Step;
 
 /// How a disk behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub struct DiskProfile {
     pub flips: u32,
     /// Of a thousand reads, writes and hashes, how many fail.
     pub failures: u32,
+    /// Of a thousand reads and hashes, how many find less than there should be.
+    pub short: u32,
+    /// Of a thousand syncs, how many fail.
+    pub sync_failures: u32,
+    /// How long a sync takes beside all else.
+    pub sync_time: Duration,
+    /// It answers nothing.
+    pub hangs: bool,
     /// A torrent all of whose reads, writes and hashes fail: its folder is on another device.
     pub broken: Option<TorrentId>,
 }
@@ -39,6 +48,10 @@ impl Default for DiskProfile {
             capacity: None,
             flips: 0,
             failures: 0,
+            short: 0,
+            sync_failures: 0,
+            sync_time: Duration::ZERO,
+            hangs: false,
             broken: None,
         }
     }
@@ -51,6 +64,10 @@ pub(crate) struct Disk {
     /// Whether any read gave wrong bytes.
     pub(crate) ever_flipped: bool,
     files: BTreeMap<String, File>,
+    /// What a power failure leaves of them for certain: their state at the last sync.
+    synced: BTreeMap<String, File>,
+    /// What it has not answered because it hangs.
+    pub(crate) hung: Vec<Step>,
     open: BTreeMap<TorrentId, Open>,
     /// What the bytes of a file will be when all goes well, so that many nodes can share them in memory.
     truths: BTreeMap<String, Bytes>,
@@ -76,6 +93,47 @@ impl Disk {
             self.write(&data.layout, block, &[data.piece(piece)])
                 .expect("there is room for what is there already");
         }
+        self.sync(&data.layout);
+    }
+
+    /// What was written to the files of a layout survives a power failure.
+    fn sync(&mut self, layout: &Layout) {
+        let paths = layout.files().iter().filter_map(|file| file.path.as_ref());
+        for path in paths.map(ToString::to_string) {
+            if let Some(file) = self.files.get(&path) {
+                self.synced.insert(path, file.clone());
+            }
+        }
+    }
+
+    /// The power fails: of a thousand blocks that were written and not synced so many are lost, one in four of
+    /// them only in part, and a file may be as short as before.
+    pub(crate) fn lose(&mut self, lost: u32, rng: &mut Rng) {
+        for (path, file) in &mut self.files {
+            let before = self.synced.get(path).cloned().unwrap_or_default();
+            let mut all_lost = true;
+            for from in (0..file.len()).step_by(BLOCK_LEN as usize) {
+                let until = file.len().min(from + u64::from(BLOCK_LEN));
+                if file.is_as(&before, from, until) {
+                    continue;
+                }
+                if rng.below(1000) >= lost {
+                    all_lost = false;
+                } else if rng.below(4) > 0 {
+                    file.restore(&before, from, until);
+                } else {
+                    all_lost = false;
+                    let torn = from + u64::from(SECTOR * rng.below(BLOCK_LEN / SECTOR));
+                    file.restore(&before, torn.min(until), until);
+                }
+            }
+            if all_lost && rng.below(2) == 0 {
+                file.cut(before.len());
+            }
+        }
+        let kept = |path: &String, file: &File| file.len() > 0 || self.synced.contains_key(path);
+        self.files.retain(|path, file| kept(path, file));
+        self.synced = self.files.clone();
     }
 
     /// Puts a file on the disk before anything starts.
@@ -125,6 +183,7 @@ impl Disk {
         let (least, most) = self.profile.latency;
         let spread = most.saturating_sub(least).as_micros() as u32;
         let latency = least + Duration::from_micros(rng.below(spread.saturating_add(1)).into());
+        let latency = if *action == DiskAction::Sync { latency + self.profile.sync_time } else { latency };
         let open = self.open.get_mut(&torrent);
         let (len, piece) = match action {
             DiskAction::Write { block, .. } | DiskAction::Read { block } => (block.len, Some(block.piece)),
@@ -144,7 +203,7 @@ impl Disk {
                     at = at.max(*last);
                     *last = at;
                 }
-                None if *action == DiskAction::Close => at = at.max(open.all),
+                None if matches!(action, DiskAction::Sync | DiskAction::Close) => at = at.max(open.all),
                 None => {}
             }
             open.all = open.all.max(at);
@@ -167,6 +226,13 @@ impl Disk {
         let broken = self.profile.broken == Some(torrent);
         if counts && (broken || rng.below(1000) < self.profile.failures) {
             return Err(error(DiskErrorKind::Io, None, "the simulated device failed"));
+        }
+        let reads = matches!(
+            action,
+            DiskAction::Read { .. } | DiskAction::Hash { .. } | DiskAction::HashBlocks { .. }
+        );
+        if reads && self.profile.short > 0 && rng.below(1000) < self.profile.short {
+            return Err(error(DiskErrorKind::Missing, None, "the simulated file was shorter for a moment"));
         }
         match action {
             DiskAction::Open { .. } => unreachable!("handled above"),
@@ -198,7 +264,15 @@ impl Disk {
                     read.chunks(BLOCK_LEN as usize).map(|block| Sha1::digest(block).into()).collect();
                 Ok(DiskDone::BlocksHashed(hashes))
             }
-            DiskAction::Sync => Ok(DiskDone::Synced),
+            DiskAction::Sync
+                if self.profile.sync_failures > 0 && rng.below(1000) < self.profile.sync_failures =>
+            {
+                Err(error(DiskErrorKind::Io, None, "the simulated device could not sync"))
+            }
+            DiskAction::Sync => {
+                self.sync(&layout);
+                Ok(DiskDone::Synced)
+            }
             DiskAction::Close => {
                 self.open.remove(&torrent);
                 Ok(DiskDone::Closed)
@@ -209,10 +283,19 @@ impl Disk {
     /// The engine is gone, and with it what it had open.
     pub(crate) fn abandon(&mut self) {
         self.open.clear();
+        self.hung.clear();
     }
 
     /// Reads for a driver that fetches blocks itself.
-    pub(crate) fn read_for_sending(&self, torrent: TorrentId, block: Block) -> Result<Bytes, DiskError> {
+    pub(crate) fn read_for_sending(
+        &self,
+        torrent: TorrentId,
+        block: Block,
+        rng: &mut Rng,
+    ) -> Result<Bytes, DiskError> {
+        if self.profile.failures > 0 && rng.below(1000) < self.profile.failures {
+            return Err(error(DiskErrorKind::Io, None, "the simulated device failed"));
+        }
         let open = self.open.get(&torrent).ok_or_else(|| error(DiskErrorKind::Missing, None, "not open"))?;
         self.read(&open.layout, block)
     }
@@ -291,6 +374,9 @@ impl Disk {
         wrong.into()
     }
 }
+
+/// What a device writes wholly or not at all.
+const SECTOR: u32 = 512;
 
 /// What comes of an action.
 pub(crate) type Answer = Result<DiskDone, DiskError>;

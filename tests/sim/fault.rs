@@ -17,6 +17,14 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// Its power fails: its connections are never ended, its disk loses writes that were not synced, and another
+    /// engine starts when the power is back.
+    PowerLoss {
+        /// Of a thousand blocks that were written and not synced, how many are lost, wholly or in part.
+        lost: u32,
+        /// How long it is off.
+        lasts: Duration,
+    },
     /// Its user pauses its first torrent, and resumes it this much later.
     Paused {
         /// How long.
@@ -40,6 +48,27 @@ pub enum Fault {
     DiskSlow {
         /// The longest that an action takes, before its bytes are counted.
         latency: Duration,
+        /// How long it is so.
+        lasts: Duration,
+    },
+    /// Some of its disk's reads and hashes find less than there should be.
+    DiskShort {
+        /// How many of a thousand.
+        of_thousand: u32,
+        /// How long.
+        lasts: Duration,
+    },
+    /// Its disk answers nothing.
+    DiskHangs {
+        /// How long.
+        lasts: Duration,
+    },
+    /// Its disk's syncs take their time, or fail.
+    Sync {
+        /// How many of a thousand fail.
+        of_thousand: u32,
+        /// How long each takes.
+        takes: Duration,
         /// How long it is so.
         lasts: Duration,
     },
@@ -96,6 +125,30 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// It is suspended: it does nothing, nothing gets to it, and when it goes on it finds that much later.
+    Asleep {
+        /// How long.
+        lasts: Duration,
+    },
+    /// Its clock leaps ahead, while nothing else changes.
+    ClockLeaps {
+        /// By how much.
+        by: Duration,
+    },
+    /// Its engine is woken later than it asked for.
+    WakesLate {
+        /// By up to so much.
+        by: Duration,
+        /// How long.
+        lasts: Duration,
+    },
+    /// Its engine is woken when there is no reason, over and over at the same instant.
+    WakesInVain {
+        /// So often after everything that happens.
+        times: u32,
+        /// How long.
+        lasts: Duration,
+    },
 }
 
 impl Fault {
@@ -103,17 +156,28 @@ impl Fault {
     #[must_use]
     pub const fn lasts(&self) -> Option<Duration> {
         match *self {
-            Self::Restart | Self::Reset { .. } | Self::HalfOpen { .. } | Self::Severed { .. } => None,
+            Self::Restart
+            | Self::Reset { .. }
+            | Self::HalfOpen { .. }
+            | Self::Severed { .. }
+            | Self::ClockLeaps { .. } => None,
             Self::Off { lasts }
+            | Self::PowerLoss { lasts, .. }
             | Self::Paused { lasts }
             | Self::DiskFails { lasts, .. }
             | Self::DiskFull { lasts, .. }
             | Self::DiskSlow { lasts, .. }
+            | Self::DiskShort { lasts, .. }
+            | Self::DiskHangs { lasts }
+            | Self::Sync { lasts, .. }
             | Self::DiskFlips { lasts, .. }
             | Self::BlackHole { lasts }
             | Self::Deaf { lasts }
             | Self::Mute { lasts }
             | Self::Loss { lasts, .. }
+            | Self::Asleep { lasts }
+            | Self::WakesLate { lasts, .. }
+            | Self::WakesInVain { lasts, .. }
             | Self::Partition { lasts, .. } => Some(lasts),
         }
     }
@@ -125,6 +189,11 @@ impl Fault {
             Self::DiskFull { capacity, .. } => disk.capacity = Some(capacity),
             Self::DiskSlow { latency, .. } => disk.latency.1 = latency,
             Self::DiskFlips { of_thousand, .. } => disk.flips = of_thousand,
+            Self::DiskShort { of_thousand, .. } => disk.short = of_thousand,
+            Self::DiskHangs { .. } => disk.hangs = true,
+            Self::Sync { of_thousand, takes, .. } => {
+                (disk.sync_failures, disk.sync_time) = (of_thousand, takes);
+            }
             _ => {}
         }
     }
@@ -149,12 +218,14 @@ impl World {
         match fault {
             Fault::Restart if is_on => self.restart(name),
             Fault::Off { .. } if is_on => self.kill(name),
+            Fault::PowerLoss { lost, .. } if is_on => self.lose_power(node, *lost),
             Fault::Paused { .. } if has_torrent => self.pause(name),
-            Fault::Restart | Fault::Off { .. } | Fault::Paused { .. } => return,
+            Fault::Restart | Fault::Off { .. } | Fault::PowerLoss { .. } | Fault::Paused { .. } => return,
+            Fault::ClockLeaps { by } => self.leap(node, *by),
             Fault::Reset { with } => {
                 self.ends_between(node, with.as_ref()).into_iter().for_each(|end| self.reset(end));
             }
-            Fault::HalfOpen { with } => {
+            Fault::HalfOpen { with } if !self.sleeps(node) => {
                 for end in self.ends_between(node, with.as_ref()) {
                     self.sever(end);
                     self.tcp.end_mut(end).fin_sent = true;
@@ -193,26 +264,39 @@ impl World {
         self.cuts.retain(|(of, _)| *of != number);
         self.note(node, format_args!("suffers no more: {fault:?}"));
         match fault {
-            Fault::Off { .. } => self.queue.at(self.queue.now, Step::SwitchedOn(node)),
+            Fault::Off { .. } | Fault::PowerLoss { .. } => {
+                self.queue.at(self.queue.now, Step::SwitchedOn(node));
+            }
             Fault::Paused { .. } => self.resume_first(node),
             _ => self.spoil(node),
         }
     }
 
-    /// Makes a node's disk and its link what its faults leave of them.
+    /// Makes a node's disk, link and clock what its faults leave of them.
     pub(crate) fn spoil(&mut self, node: usize) {
         let mut disk = self.nodes[node].spec.disk.clone();
         let mut loss = self.nodes[node].spec.link.loss;
+        let (mut late, mut again, mut asleep) = (Duration::ZERO, 0, false);
         for (_, _, fault) in self.lasting.faults.iter().filter(|(_, at, _)| *at == node) {
             fault.spoil(&mut disk);
-            if let Fault::Loss { of_thousand, .. } = fault {
-                loss += of_thousand;
+            match *fault {
+                Fault::Loss { of_thousand, .. } => loss += of_thousand,
+                Fault::WakesLate { by, .. } => late = by,
+                Fault::WakesInVain { times, .. } => again = times,
+                Fault::Asleep { .. } => asleep = true,
+                _ => {}
             }
         }
         self.links[node].link.loss = loss.min(1000);
         if let Some(engine) = self.nodes[node].engine_mut() {
             engine.disk.profile = disk;
+            if !engine.disk.profile.hangs {
+                let hung = std::mem::take(&mut engine.disk.hung);
+                hung.into_iter().for_each(|step| self.queue.at(self.queue.now, step));
+            }
+            (engine.clock.late, engine.clock.again) = (late, again);
         }
+        self.set_asleep(node, asleep);
     }
 
     fn resume_first(&mut self, node: usize) {
@@ -222,7 +306,20 @@ impl World {
         }
     }
 
+    /// A machine is off from one moment to the next: nobody is told, and its disk has lost what was not synced.
+    fn lose_power(&mut self, node: usize, lost: u32) {
+        for end in self.tcp.ends_of(node) {
+            self.tcp.vanish(end);
+        }
+        let name = self.nodes[node].name.clone();
+        self.kill(&name);
+        let Some(owner) = self.nodes[node].engine_mut() else { return };
+        owner.disk.lose(lost, &mut self.rng);
+    }
+
     fn has_torrent(&self, node: usize) -> bool {
-        self.is_on(node) && self.nodes[node].engine().is_some_and(|engine| !engine.torrents.is_empty())
+        self.is_on(node)
+            && !self.sleeps(node)
+            && self.nodes[node].engine().is_some_and(|engine| !engine.torrents.is_empty())
     }
 }

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 /// A sparse file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct File {
     len: u64,
     /// Runs of bytes by their start; they neither overlap nor are empty.
     runs: BTreeMap<u64, Run>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Run {
     /// This many bytes of the file's truth.
     Truth(u64),
@@ -102,6 +102,27 @@ impl File {
             }
         }
         all.into()
+    }
+
+    /// Whether the bytes `from..until` are kept as they are in `other`.
+    pub(crate) fn is_as(&self, other: &Self, from: u64, until: u64) -> bool {
+        self.parts(from, until) == other.parts(from, until)
+    }
+
+    /// Makes the bytes `from..until` what they are in `other`; the file stays as long as it is.
+    pub(crate) fn restore(&mut self, other: &Self, from: u64, until: u64) {
+        self.clear(from, until);
+        self.runs.extend(other.parts(from, until));
+    }
+
+    /// The runs between `from` and `until`.
+    fn parts(&self, from: u64, until: u64) -> Vec<(u64, Run)> {
+        let first = self.runs.range(..=from).next_back().map_or(from, |(&start, _)| start);
+        let touched = self.runs.range(first..until).filter_map(|(&start, run)| {
+            let (begin, end) = (start.max(from), (start + run.len()).min(until));
+            (begin < end).then(|| (begin, run.part(begin - start, end - start)))
+        });
+        touched.collect()
     }
 
     fn clear(&mut self, from: u64, until: u64) {

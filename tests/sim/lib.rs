@@ -14,6 +14,7 @@
 
 mod asking;
 mod checker;
+mod clock;
 #[path = "../conformance/mod.rs"]
 pub mod conformance;
 mod data;

@@ -13,6 +13,7 @@ use pieceful_core::time::Instant;
 
 use crate::Data;
 use crate::checker::Checker;
+use crate::clock::Clock;
 use crate::disk::{Disk, DiskProfile};
 use crate::link::Link;
 use crate::odd::Calls;
@@ -167,9 +168,10 @@ pub(crate) struct EngineNode {
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) complete: bool,
     pub(crate) checker: Checker,
+    pub(crate) clock: Clock,
     /// What its present engine was told, if anybody wants to know.
     pub(crate) tape: Option<Tape>,
-    /// When the engine wants to be woken, and when it is going to be.
+    /// When the engine wants to be woken, and when it is going to be, by the world's clock.
     pub(crate) wake: Option<(Instant, &'static str)>,
     pub(crate) armed: Option<Instant>,
     /// Wake-ups in a row at the same time that led to nothing.

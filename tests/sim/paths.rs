@@ -73,7 +73,9 @@ impl World {
     /// The packets that a fault makes vanish.
     pub(crate) fn cut_of(&self, node: usize, fault: &Fault) -> Option<Cut> {
         match fault {
-            Fault::BlackHole { .. } => Some(Cut::Node { node, to: true, from: true }),
+            Fault::BlackHole { .. } | Fault::Asleep { .. } | Fault::PowerLoss { .. } => {
+                Some(Cut::Node { node, to: true, from: true })
+            }
             Fault::Deaf { .. } => Some(Cut::Node { node, to: true, from: false }),
             Fault::Mute { .. } => Some(Cut::Node { node, to: false, from: true }),
             Fault::Partition { with, .. } => {
@@ -93,8 +95,13 @@ impl World {
 
     /// Both sides of a connection are told that it is over, at once.
     pub(crate) fn reset(&mut self, end: EndId) {
-        self.told_closed(end, StreamEnd::Reset);
-        self.told_closed(end.other(), StreamEnd::Reset);
+        for end in [end, end.other()] {
+            if self.sleeps(self.tcp.end(end).node) {
+                self.tcp.end_mut(end.other()).left_unheard = true;
+            } else {
+                self.told_closed(end, StreamEnd::Reset);
+            }
+        }
     }
 
     /// Nothing gets through on a connection any more.

@@ -21,6 +21,8 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl World {
     pub(crate) fn take(&mut self, step: Step) {
+        let step = if self.asleep > 0 { self.put_off(step) } else { Some(step) };
+        let Some(step) = step else { return };
         match step {
             Step::Start(node) => self.start(node),
             Step::SwitchedOn(node) if self.is_on(node) => {}
@@ -37,12 +39,15 @@ impl World {
                     return;
                 }
                 let Some(engine) = self.nodes[node].engine_mut() else { return };
+                if engine.disk.profile.hangs {
+                    return engine.disk.hung.push(Step::Disk { node, life, op, torrent, action });
+                }
                 let result = engine.disk.execute(torrent, action, &mut self.rng);
                 self.input(node, Input::Disk { op, result });
             }
             Step::Datagram { from, to, data } => {
                 let node = self.nodes.iter().position(|node| node.address == to);
-                if let Some(node) = node.filter(|&node| self.is_on(node)) {
+                if let Some(node) = node.filter(|&node| self.is_on(node) && !self.sleeps(node)) {
                     self.input(node, Input::Datagram { from, data });
                 }
             }
@@ -71,7 +76,7 @@ impl World {
 
     /// Tells an engine that something happened, and does what comes of it.
     pub(crate) fn input(&mut self, node: usize, input: Input) {
-        let now = self.queue.now;
+        let now = self.clock(node);
         match &input {
             Input::Received { .. } | Input::Sent { .. } => {}
             Input::Disk { op, result: Ok(_) } => self.note(node, format_args!("disk: {op:?} done")),
@@ -84,6 +89,7 @@ impl World {
             engine.handle(now, input);
             assert!(engine.breaches().is_none(), "the simulator broke the contract: {:?}", engine.breaches());
         }
+        self.wake_in_vain(node);
         self.drain(node);
     }
 
@@ -100,10 +106,12 @@ impl World {
         if owner.wake.is_none_or(|(at, _)| at > now) {
             return self.arm(node);
         }
-        owner.record(now, || Call::Timeout);
+        let shown = owner.clock.shows(now);
+        owner.record(shown, || Call::Timeout);
         if let Some(engine) = &mut owner.engine {
-            engine.handle_timeout(now);
+            engine.handle_timeout(shown);
         }
+        self.wake_in_vain(node);
         let before = self.outputs();
         self.drain(node);
         let useless = self.outputs() == before + 1; // nothing but Idle
@@ -117,11 +125,13 @@ impl World {
     }
 
     /// Sees to it that the engine is woken when it wants to be, or earlier.
-    fn arm(&mut self, node: usize) {
+    pub(crate) fn arm(&mut self, node: usize) {
         let now = self.queue.now;
         let Some(owner) = self.nodes[node].engine_mut() else { return };
         let Some((at, _)) = owner.wake else { return };
-        let at = at.max(now);
+        let late = owner.clock.late.as_micros() as u32;
+        let late = if late > 0 { self.rng.below(late) } else { 0 };
+        let at = at.max(now) + Duration::from_micros(late.into());
         if owner.armed.is_none_or(|armed| armed > at) {
             owner.armed = Some(at);
             let life = owner.life;
@@ -161,7 +171,9 @@ impl World {
             Output::Send { conn, segment } => {
                 let bytes = match segment {
                     Segment::Bytes(bytes) => Ok(bytes),
-                    Segment::Block { torrent, block } => owner.disk.read_for_sending(torrent, block),
+                    Segment::Block { torrent, block } => {
+                        owner.disk.read_for_sending(torrent, block, &mut self.rng)
+                    }
                 };
                 let end = owner.conns.get(&conn).copied();
                 match (end, bytes) {
@@ -331,6 +343,6 @@ impl World {
 
 fn owner_wake(world: &mut World, node: usize, wake: Option<(pieceful_core::time::Instant, &'static str)>) {
     if let Some(owner) = world.nodes[node].engine_mut() {
-        owner.wake = wake;
+        owner.wake = wake.map(|(at, reason)| (owner.clock.world(at), reason));
     }
 }

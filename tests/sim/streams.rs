@@ -55,7 +55,7 @@ impl World {
         if scripted {
             return self.script_open(target);
         }
-        let now = self.queue.now;
+        let now = self.clock(node);
         let Some(owner) = self.nodes[node].engine_mut() else { return };
         let life = owner.life;
         owner.record(now, || Call::Accept(from));

@@ -282,6 +282,18 @@ impl Tcp {
         }
     }
 
+    /// One side is gone from one moment to the next, and nobody is told.
+    pub(crate) fn vanish(&mut self, id: EndId) {
+        let end = self.end_mut(id);
+        end.pending.clear();
+        end.pending_len = 0;
+        end.arrived.clear();
+        end.holder = Holder::Nobody;
+        end.stall = None;
+        end.fin_sent = true;
+        end.left_unheard = true;
+    }
+
     /// Whether everything that arrived has been read, and nothing more will come.
     pub(crate) fn at_end(&self, id: EndId) -> bool {
         let end = self.end(id);

@@ -50,6 +50,8 @@ pub struct World {
     pub(crate) udp: UdpProfile,
     pub(crate) trackers: Vec<Tracker>,
     pub(crate) lasting: Lasting,
+    /// How many machines sleep.
+    pub(crate) asleep: u32,
     /// Packets that vanish, by the number of the fault they do so for.
     pub(crate) cuts: Vec<(u64, Cut)>,
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
@@ -76,6 +78,7 @@ impl World {
             udp: UdpProfile::default(),
             trackers: Vec::new(),
             lasting: Lasting::default(),
+            asleep: 0,
             cuts: Vec::new(),
             hosts: BTreeMap::new(),
             data: Arc::new(Data::single(seed, (2 << 20) + 12_345, 64 << 10)),
@@ -276,7 +279,7 @@ impl World {
 
     /// Starts a node's engine, on whatever its disk holds.
     pub(crate) fn start(&mut self, index: usize) {
-        let now = self.queue.now;
+        let (now, shown) = (self.queue.now, self.clock(index));
         let known: Vec<SocketAddr> =
             self.nodes[..index].iter().filter(|node| node.spec.listens).map(|node| node.address).collect();
         let data = Arc::clone(&self.data);
@@ -303,10 +306,10 @@ impl World {
         engine.tape = spec.recorded.then(|| Tape {
             config: config.clone(),
             seed: Seed(bytes),
-            begins: now,
+            begins: shown,
             calls: Vec::new(),
         });
-        engine.engine = Some(Engine::new(config, Seed(bytes), now));
+        engine.engine = Some(Engine::new(config, Seed(bytes), shown));
         engine.complete = false;
         engine.wake = None;
         engine.armed = None;
@@ -332,8 +335,8 @@ impl World {
 
     /// Adds another torrent to a running node.
     pub fn add_torrent(&mut self, name: &str, mut add: AddTorrent, data: Arc<Data>) -> TorrentId {
-        let now = self.queue.now;
         let index = self.index(name);
+        let now = self.clock(index);
         let node = self.engine_node_mut(name);
         node.disk.expect(&data);
         let key = pieceful_core::engine::SaveKey::Torrent(data.info_hash());
@@ -367,8 +370,9 @@ impl World {
     /// Makes a call of a node's engine, then does what comes of it.
     pub fn call(&mut self, name: &str, call: Call) -> Returned {
         self.begin();
-        let (index, now) = (self.index(name), self.queue.now);
-        self.trace.write(now, name, format_args!("is told by its user: {call:?}"));
+        let index = self.index(name);
+        let now = self.clock(index);
+        self.note(index, format_args!("is told by its user: {call:?}"));
         let node = self.engine_node_mut(name);
         node.record(now, || call.clone());
         let returned = node.engine.as_mut().expect("a node that runs").call(now, call);
@@ -406,6 +410,7 @@ impl World {
         let node = self.engine_node_mut(name);
         node.engine = None;
         node.conns.clear();
+        node.clock.reset();
         node.disk.abandon();
     }
 

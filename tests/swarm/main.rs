@@ -3,7 +3,9 @@
 mod adversaries;
 mod chance;
 mod checking;
+mod clocks;
 mod commands;
+mod crashes;
 mod download;
 mod endgame;
 mod fairness;
