@@ -113,7 +113,6 @@ enum Stopping {
 #[derive(Debug)]
 struct Conn {
     owner: ConnOwner,
-    address: SocketAddr,
     /// We asked for it and it does not stand yet.
     connecting: bool,
     /// Not read because the disk is behind.
@@ -125,10 +124,17 @@ struct Conn {
 #[derive(Debug)]
 enum ConnOwner {
     /// Nobody's yet: it connected to us and has not named its torrent.
-    Greeting(Box<Peer>),
+    Greeting(Box<Stranger>),
     Torrent(TorrentId, PeerKey),
     /// Given up by us; the driver has yet to say that it is gone.
     Closing,
+}
+
+/// Somebody who connected to us.
+#[derive(Debug)]
+struct Stranger {
+    peer: Peer,
+    from: SocketAddr,
 }
 
 impl Engine {

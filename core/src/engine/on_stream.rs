@@ -8,7 +8,7 @@ use core::ops::Bound;
 use bytes::Bytes;
 
 use super::deadlines::Owner;
-use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, StreamEnd};
+use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, Stranger, StreamEnd};
 use crate::cx::Cx;
 use crate::id::{BLOCK_LEN, ConnId, PeerKey, TorrentId};
 use crate::peer::{self, CloseReason, Peer};
@@ -65,7 +65,6 @@ impl Engine {
         let Some(to) = to else { return };
         let conn = self.conns.insert(Conn {
             owner: ConnOwner::Closing,
-            address: to,
             connecting: true,
             stalled: false,
             throttled: false,
@@ -92,10 +91,9 @@ impl Engine {
         if self.conns.len() as u32 >= limits.connections_max.saturating_add(limits.greeting_max) {
             return None;
         }
-        let peer = Box::new(Peer::answer(self.peer_limits(), self.now));
+        let peer = Peer::answer(self.peer_limits(), self.now);
         let conn = self.conns.insert(Conn {
-            owner: ConnOwner::Greeting(peer),
-            address: from,
+            owner: ConnOwner::Greeting(Box::new(Stranger { peer, from })),
             connecting: false,
             stalled: false,
             throttled: false,
@@ -117,8 +115,8 @@ impl Engine {
     /// Closes a connection that never came to belong to a torrent.
     fn refuse(&mut self, id: ConnId, reason: CloseReason) {
         self.greeting.retain(|greeting| *greeting != id);
-        let Some(conn) = self.conns.get(id) else { return };
-        self.out.push_back(Output::Event(Event::PeerClosed { torrent: None, peer: conn.address, reason }));
+        let Some(Conn { owner: ConnOwner::Greeting(stranger), .. }) = self.conns.get(id) else { return };
+        self.out.push_back(Output::Event(Event::PeerClosed { torrent: None, peer: stranger.from, reason }));
         self.close_conn(id, CloseHow::Now);
     }
 
@@ -154,20 +152,20 @@ impl Engine {
     /// A connection that has not named its torrent says something: perhaps just that.
     fn greet(&mut self, id: ConnId, data: Bytes) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let ConnOwner::Greeting(peer) = &mut conn.owner else { return };
+        let ConnOwner::Greeting(stranger) = &mut conn.owner else { return };
         let mut actions = Vec::new();
         let mut cx = Cx { now: self.now, rng: &mut self.common.rng, out: &mut actions };
-        if let Err(reason) = peer.receive(data, &mut cx) {
+        if let Err(reason) = stranger.peer.receive(data, &mut cx) {
             return self.refuse(id, reason);
         }
         let Some(peer::Action::Greeted(handshake)) = actions.pop() else { return };
         let Some(&torrent) = self.by_hash.get(&handshake.info_hash) else {
             return self.refuse(id, CloseReason::WrongTorrent);
         };
-        let ConnOwner::Greeting(peer) = core::mem::replace(&mut conn.owner, ConnOwner::Closing) else {
+        let ConnOwner::Greeting(stranger) = core::mem::replace(&mut conn.owner, ConnOwner::Closing) else {
             return;
         };
-        let from = conn.address;
+        let Stranger { peer, from } = *stranger;
         self.greeting.retain(|greeting| *greeting != id);
         if !self.may_stay(torrent) {
             let event = Event::PeerClosed { torrent: Some(torrent), peer: from, reason: CloseReason::NoRoom };
@@ -178,7 +176,7 @@ impl Engine {
         }
         // The torrent may have closed the peer again by the time it returns: then nobody is to be told of it.
         let taken =
-            self.let_torrent(torrent, |torrent, turn| torrent.take_in(id, *peer, from, handshake, turn));
+            self.let_torrent(torrent, |torrent, turn| torrent.take_in(id, peer, from, handshake, turn));
         if let Some(Ok(peer)) = taken
             && self.torrents.get(torrent).is_some_and(|torrent| torrent.has_peer(peer))
         {
@@ -322,10 +320,10 @@ impl Engine {
             ConnOwner::Torrent(torrent, peer) => {
                 self.with_torrent(torrent, |torrent, turn| torrent.closed(peer, end, turn));
             }
-            ConnOwner::Greeting(_) => {
+            ConnOwner::Greeting(stranger) => {
                 self.greeting.retain(|greeting| *greeting != id);
                 let reason = CloseReason::Stream(end);
-                let event = Event::PeerClosed { torrent: None, peer: conn.address, reason };
+                let event = Event::PeerClosed { torrent: None, peer: stranger.from, reason };
                 self.out.push_back(Output::Event(event));
             }
             ConnOwner::Closing => {}
@@ -339,7 +337,7 @@ impl Engine {
     pub(super) fn arm_conn(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id) else { return };
         let at = match &conn.owner {
-            ConnOwner::Greeting(peer) => Some(peer.deadline(self.now)),
+            ConnOwner::Greeting(stranger) => Some(stranger.peer.deadline(self.now)),
             ConnOwner::Torrent(torrent, peer) => {
                 self.torrents.get(*torrent).and_then(|torrent| torrent.peer_deadline(*peer, self.now))
             }
@@ -356,10 +354,10 @@ impl Engine {
                 let (torrent, peer) = (*torrent, *peer);
                 self.with_torrent(torrent, |torrent, turn| torrent.tick_peer(peer, turn));
             }
-            ConnOwner::Greeting(peer) => {
+            ConnOwner::Greeting(stranger) => {
                 let mut actions = Vec::new();
-                let result =
-                    peer.tick(&mut Cx { now: self.now, rng: &mut self.common.rng, out: &mut actions });
+                let mut cx = Cx { now: self.now, rng: &mut self.common.rng, out: &mut actions };
+                let result = stranger.peer.tick(&mut cx);
                 if let Err(reason) = result {
                     self.refuse(id, reason);
                 }

@@ -49,7 +49,9 @@ impl Greeting {
 impl Peer {
     /// The connection we asked for stands: introduces us.
     pub fn connected(&mut self, cx: &mut Cx<'_, Action>) {
-        if let Phase::Greeting(Greeting { ours: Some(hello), .. }) = &self.phase {
+        if let Phase::Greeting(greeting) = &self.phase
+            && let Some(hello) = greeting.ours
+        {
             let handshake =
                 Handshake { reserved: SPOKEN, info_hash: hello.info_hash, peer_id: hello.peer_id };
             self.outgoing.control().extend_from_slice(&handshake.encode());
@@ -66,8 +68,9 @@ impl Peer {
         extension: &ExtendedHandshake,
         cx: &mut Cx<'_, Action>,
     ) -> Result<(), CloseReason> {
-        let Phase::Greeting(Greeting { ours, theirs: Some(theirs) }) = &self.phase else { return Ok(()) };
-        let (theirs, dialled) = (*theirs, ours.is_some());
+        let Phase::Greeting(greeting) = &self.phase else { return Ok(()) };
+        let Greeting { ours, theirs: Some(theirs) } = **greeting else { return Ok(()) };
+        let dialled = ours.is_some();
         if theirs.info_hash != hello.info_hash {
             return Err(CloseReason::WrongTorrent);
         }

@@ -1,5 +1,7 @@
 //! What each message of a peer means.
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 
 use crate::bitfield::Bitfield;
@@ -91,8 +93,8 @@ impl Peer {
             }
             Message::Extended { id: 0, payload } => self.on_extended(&payload, cx),
             Message::Extended { id: UPLOAD_ONLY_ID, payload } => {
-                if let (Some(theirs), Some(flag)) = (&mut self.theirs, payload.first()) {
-                    theirs.upload_only = *flag != 0;
+                if let (Some(_), Some(flag)) = (&self.theirs, payload.first()) {
+                    self.upload_only = *flag != 0;
                 }
                 Ok(())
             }
@@ -185,7 +187,8 @@ impl Peer {
         if let Some(queue) = theirs.request_queue {
             self.asking.limit(queue);
         }
-        self.theirs = Some(theirs);
+        self.upload_only = theirs.upload_only;
+        self.theirs = Some(Box::new(theirs));
         cx.out.push(Action::Extended);
         Ok(())
     }

@@ -38,6 +38,7 @@ mod serving;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -87,7 +88,9 @@ pub struct Peer {
     told: bool,
     fast: bool,
     extended: bool,
-    theirs: Option<ExtendedHandshake>,
+    theirs: Option<Box<ExtendedHandshake>>,
+    /// It says that it will not download anything more (BEP 21).
+    upload_only: bool,
     choking_us: bool,
     choked: bool,
     interested: bool,
@@ -112,7 +115,7 @@ pub struct Peer {
 #[derive(Debug)]
 enum Phase {
     /// Until both handshakes are through and the owner has taken the peer in.
-    Greeting(Greeting),
+    Greeting(Box<Greeting>),
     Open,
 }
 
@@ -229,13 +232,14 @@ impl Peer {
     fn new(greeting: Greeting, limits: Limits, now: Instant) -> Self {
         Self {
             decoder: Decoder::new(wire::DecoderLimits::default()),
-            phase: Phase::Greeting(greeting),
+            phase: Phase::Greeting(Box::new(greeting)),
             limits,
             has: Bitfield::new(0),
             told: false,
             fast: false,
             extended: false,
             theirs: None,
+            upload_only: false,
             choking_us: true,
             choked: true,
             interested: false,
@@ -558,8 +562,14 @@ impl Peer {
 
     /// What its extension handshake says (BEP 10).
     #[must_use]
-    pub const fn extension(&self) -> Option<&ExtendedHandshake> {
-        self.theirs.as_ref()
+    pub fn extension(&self) -> Option<&ExtendedHandshake> {
+        self.theirs.as_deref()
+    }
+
+    /// Whether it says that it will not download anything more (BEP 21).
+    #[must_use]
+    pub const fn is_upload_only(&self) -> bool {
+        self.upload_only
     }
 
     /// Blocks asked and not answered, in the order asked.

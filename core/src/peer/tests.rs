@@ -314,7 +314,7 @@ fn one_that_wants_no_more_says_so_at_any_time() {
     scene.hears(&Message::Extended { id: 0, payload: handshake.into() }).unwrap();
     for (flag, upload_only) in [(1, true), (0, false)] {
         scene.hears(&told(flag)).unwrap();
-        assert_eq!(scene.peer.extension().map(|theirs| theirs.upload_only), Some(upload_only));
+        assert_eq!(scene.peer.is_upload_only(), upload_only);
     }
 }
 

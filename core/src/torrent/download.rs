@@ -55,10 +55,8 @@ impl Torrent {
     /// Two seeds have nothing to say to each other.
     pub(super) fn close_if_seed(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         // One that says it only uploads (BEP 21) is as good as a seed to one that needs nothing.
-        let is_seed = |slot: &Slot| {
-            let takes_nothing = slot.peer.extension().is_some_and(|theirs| theirs.upload_only);
-            takes_nothing || slot.peer.has_told() && slot.peer.has().is_full()
-        };
+        let is_seed =
+            |slot: &Slot| slot.peer.is_upload_only() || slot.peer.has_told() && slot.peer.has().is_full();
         if self.picker.is_complete() && self.peers.get(key).is_some_and(|slot| is_seed(slot)) {
             self.close(key, CloseReason::NothingToExchange, turn);
         }
