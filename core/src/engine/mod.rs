@@ -165,6 +165,7 @@ impl Engine {
             download: Bucket::new(config.rates.download),
             common: Common {
                 rng: rng.fork("torrents"),
+                scratch: Vec::new(),
                 budget: Budget::new(limits.write_bytes_max, limits.read_bytes_max),
                 upload: Uplink::new(config.rates.upload),
                 outside: Outside::default(),

@@ -312,7 +312,6 @@ impl Peer {
             Message::KeepAlive.encode(self.outgoing.control());
             // Nothing was said for so long that room for much is a waste.
             self.asking.settle();
-            self.serving.settle();
         }
         if self.reading && self.asking.snub(cx.now) {
             if self.asking.is_hopeless() && cx.now >= self.heard + SILENCE_OWING_MAX {

@@ -8,8 +8,6 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::{Action, Segment};
 use crate::cx::Cx;
 use crate::id::BLOCK_LEN;
@@ -18,7 +16,8 @@ use crate::time::Instant;
 /// Bytes on their way out.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// Encoded messages of this call, not yet handed over.
+    /// Encoded messages of this call, not yet handed over. No room is kept between calls: it would be a part of
+    /// memory that no cache holds any more when there are many connections.
     control: Vec<u8>,
     /// Handed over and not yet taken by the system.
     unsent: u64,
@@ -45,12 +44,8 @@ impl Outgoing {
             return;
         }
         self.protocol_bytes += self.control.len() as u64;
-        // An exact copy, so that the buffer we gather in is kept and never grows with a slow peer.
-        let bytes = Bytes::copy_from_slice(&self.control);
-        self.control.clear();
-        if self.control.capacity() > CONTROL_KEPT {
-            self.control.shrink_to(CONTROL_KEPT);
-        }
+        // Exactly as long as it is, since it waits for a slow peer to take it.
+        let bytes = core::mem::take(&mut self.control).into_boxed_slice().into();
         self.hand_over(Segment::Bytes(bytes), cx);
     }
 
@@ -104,11 +99,10 @@ const WINDOW_TIME: Duration = Duration::from_millis(500);
 /// A block at a time, however slow the connection is.
 const WINDOW_MIN: u64 = BLOCK_LEN as u64;
 
-/// Capacity an idle connection keeps for gathering.
-const CONTROL_KEPT: usize = 512;
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::rng::{Rng, Seed};
 

@@ -89,6 +89,7 @@ impl Serving {
     pub(super) fn cancel(&mut self, block: Block) -> bool {
         if let Some(place) = self.queued.iter().position(|queued| *queued == block) {
             self.queued.remove(place);
+            self.let_go();
             return true;
         }
         match self.reading.iter_mut().find(|reading| reading.block == block && !reading.cancelled) {
@@ -106,28 +107,34 @@ impl Serving {
 
     /// Takes the next request out to send it at once.
     pub(super) fn pop(&mut self) -> Option<Block> {
-        self.queued.pop_front()
+        let block = self.queued.pop_front();
+        self.let_go();
+        block
     }
 
     /// The next request is being read.
     pub(super) fn begin_read(&mut self) -> Option<Block> {
-        let block = self.queued.pop_front()?;
+        let block = self.pop()?;
         self.reading.push_back(Reading { block, cancelled: false });
         Some(block)
     }
 
     /// A read ended; says whether its bytes are still wanted.
     pub(super) fn end_read(&mut self, block: Block) -> bool {
-        match self.reading.iter().position(|reading| reading.block == block) {
-            Some(place) => self.reading.remove(place).is_some_and(|reading| !reading.cancelled),
-            None => false,
-        }
+        let place = self.reading.iter().position(|reading| reading.block == block);
+        let read = place.and_then(|place| self.reading.remove(place));
+        self.let_go();
+        read.is_some_and(|reading| !reading.cancelled)
     }
 
-    /// An idle peer keeps no room for requests.
-    pub(super) fn settle(&mut self) {
-        self.queued.shrink_to_fit();
-        self.reading.shrink_to_fit();
+    /// A peer that waits for nothing keeps no room for requests.
+    fn let_go(&mut self) {
+        if self.queued.is_empty() {
+            self.queued = VecDeque::new();
+        }
+        if self.reading.is_empty() {
+            self.reading = VecDeque::new();
+        }
     }
 
     /// Bytes being read for this peer.

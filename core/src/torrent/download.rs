@@ -187,7 +187,7 @@ impl Torrent {
 
     /// We have one more piece: who wanted it of whom, and who is to be told.
     pub(super) fn have(&mut self, piece: PieceIndex, turn: &mut Turn<'_>) {
-        let mut actions = core::mem::take(&mut self.scratch);
+        let mut actions = core::mem::take(turn.scratch);
         for slot in self.peers.values_mut() {
             if slot.peer.has().get(piece) {
                 slot.useful = slot.useful.saturating_sub(1);
@@ -204,7 +204,7 @@ impl Torrent {
                 }
             }
         }
-        self.scratch = actions;
+        *turn.scratch = actions;
     }
 }
 

@@ -110,7 +110,6 @@ pub struct Torrent {
     down: Meter,
     up: Meter,
     /// Reused lists, so that a block costs no allocation.
-    scratch: Vec<peer::Action>,
     picked: Vec<Block>,
     unchoked: Vec<PeerKey>,
 }
@@ -145,6 +144,8 @@ pub struct Turn<'a> {
     pub rng: &'a mut Rng,
     /// Where actions go.
     pub out: &'a mut Vec<Action>,
+    /// A list to be reused for what a peer wants done: empty between calls.
+    pub scratch: &'a mut Vec<peer::Action>,
     /// Bytes the disk holds for all torrents.
     pub budget: &'a mut Budget,
     /// The upload limit of all torrents together.
@@ -266,20 +267,20 @@ enum Stage {
 #[derive(Debug)]
 struct Slot {
     conn: ConnId,
-    peer: Peer,
-    address: SocketAddr,
-    incoming: bool,
-    peer_id: Option<PeerId>,
-    counted: Counted,
     /// Pieces it has that we want and do not have.
     useful: u32,
+    counted: Counted,
+    /// It stands in `serve_waiting`.
+    waits: bool,
+    incoming: bool,
+    peer: Peer,
+    address: SocketAddr,
+    peer_id: Option<PeerId>,
     since: Instant,
     last_unchoked: Instant,
     /// Payload sent to it before it was last unchoked.
     sent_before: u64,
     recent: Recent,
-    /// It stands in `serve_waiting`.
-    waits: bool,
     /// How many times it was unchoked.
     turns: u32,
     /// Where it listens, as an address in `known` that is kept from being dialled meanwhile.
@@ -357,7 +358,6 @@ impl Torrent {
             past: Past::default(),
             down: Meter::default(),
             up: Meter::default(),
-            scratch: Vec::new(),
             picked: Vec::new(),
             unchoked: Vec::new(),
             metainfo: spec.metainfo,

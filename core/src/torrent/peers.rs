@@ -170,7 +170,7 @@ impl Torrent {
         turn: &mut Turn<'_>,
         act: impl FnOnce(&mut Peer, &mut Cx<'_, peer::Action>) -> Result<(), CloseReason>,
     ) {
-        let mut actions = core::mem::take(&mut self.scratch);
+        let mut actions = core::mem::take(turn.scratch);
         let Some(slot) = self.peers.get_mut(key) else { return };
         let result = act(&mut slot.peer, &mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
         let mut greeting = None;
@@ -191,7 +191,7 @@ impl Torrent {
                 action => self.react(key, action, turn),
             }
         }
-        self.scratch = actions;
+        *turn.scratch = actions;
         match (result, greeting) {
             (Err(reason), _) => self.close(key, reason, turn),
             (Ok(()), Some(handshake)) => self.greeted(key, handshake, turn),
@@ -231,7 +231,7 @@ impl Torrent {
     }
 
     pub(super) fn flush(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
-        let mut actions = core::mem::take(&mut self.scratch);
+        let mut actions = core::mem::take(turn.scratch);
         if let Some(slot) = self.peers.get_mut(key) {
             slot.peer.flush(&mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
             for action in actions.drain(..) {
@@ -240,7 +240,7 @@ impl Torrent {
                 }
             }
         }
-        self.scratch = actions;
+        *turn.scratch = actions;
     }
 
     /// Both handshakes are there: is this peer to be kept?

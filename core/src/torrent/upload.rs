@@ -122,27 +122,27 @@ impl Torrent {
             self.disk(Task::Serve(key, block), DiskAction::Read { block }, turn);
             return true;
         }
-        let mut actions = core::mem::take(&mut self.scratch);
+        let mut actions = core::mem::take(turn.scratch);
         slot.peer.serve_directly(&mut Cx { now: turn.now, rng: turn.rng, out: &mut actions });
         self.count_given(len, turn);
         for action in actions.drain(..) {
             self.react(key, action, turn);
         }
-        self.scratch = actions;
+        *turn.scratch = actions;
         true
     }
 
     /// Bytes for a peer were read, or could not be.
     pub(super) fn read_for(&mut self, key: PeerKey, block: Block, data: Option<Bytes>, turn: &mut Turn<'_>) {
         let Some(slot) = self.peers.get_mut(key) else { return };
-        let mut actions = core::mem::take(&mut self.scratch);
+        let mut actions = core::mem::take(turn.scratch);
         let mut cx = Cx { now: turn.now, rng: turn.rng, out: &mut actions };
         let sent = slot.peer.end_read(block, data, &mut cx);
         self.count_given(u64::from(sent), turn);
         for action in actions.drain(..) {
             self.react(key, action, turn);
         }
-        self.scratch = actions;
+        *turn.scratch = actions;
         self.serve(key, turn);
         self.flush(key, turn);
         self.serve_on(turn);
