@@ -23,23 +23,24 @@ const REJECTS_MAX: u32 = 200;
 
 /// What our requests at a peer look like.
 #[derive(Debug)]
+#[repr(C)] // in this order, since a message that brings no block needs only the first few
 pub(super) struct Asking {
     /// In the order asked; peers answer in order, so the front is nearly always the one that arrives.
     asked: VecDeque<Block>,
-    /// Given up (timed out, cancelled) and not answered yet, oldest first.
-    late: VecDeque<Block>,
+    /// When payload last arrived, or the first of the outstanding requests was made.
+    progress: Instant,
+    /// Not before this: after refusals.
+    pause_until: Instant,
+    rejects: u32,
+    /// How often in a row it sent nothing for too long although it could.
+    snubs: u32,
     /// How many may be outstanding while the rate is still unknown; grows with every block (slow start).
     start_depth: Option<u32>,
     /// Most the peer says it queues (`reqq`, BEP 10), and most we ask at all.
     max: u32,
-    /// How often in a row it sent nothing for too long although it could.
-    snubs: u32,
-    /// When payload last arrived, or the first of the outstanding requests was made.
-    progress: Instant,
     watch: Stopwatch,
-    /// Not before this: after refusals.
-    pause_until: Instant,
-    rejects: u32,
+    /// Given up (timed out, cancelled) and not answered yet, oldest first.
+    late: VecDeque<Block>,
 }
 
 /// How a block that arrived stands to our requests.

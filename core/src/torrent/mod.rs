@@ -265,6 +265,7 @@ enum Stage {
 
 /// One connection of the torrent.
 #[derive(Debug)]
+#[repr(C)] // in this order, as with [`Peer`]
 struct Slot {
     conn: ConnId,
     /// Pieces it has that we want and do not have.
