@@ -5,10 +5,10 @@
 //!
 //! 1. `/`, `\` and the characters that change the direction of text are left out. Control characters, line and
 //!    paragraph separators and each run of bytes that is not UTF-8 become `_`.
-//! 2. `.`, `..`, any other component of nothing but dots and spaces, and one that is empty or of which step 1
-//!    left nothing, becomes `_`, so `../../etc/passwd` is `_/_/etc/passwd`.
-//! 3. A name that is a device on Windows (`CON`, `COM1`, `aux.c`) gets `_` in front.
-//! 4. A component longer than [`COMPONENT_LEN_MAX`] bytes is cut before its extension.
+//! 2. A component longer than [`COMPONENT_LEN_MAX`] bytes is cut before its extension.
+//! 3. `.`, `..`, any other component of nothing but dots and spaces, and one that is empty or of which the steps
+//!    before left nothing, becomes `_`, so `../../etc/passwd` is `_/_/etc/passwd`.
+//! 4. A name that is a device on Windows (`CON`, `COM1`, `aux.c`) gets `_` in front, and is cut again if need be.
 //!
 //! Dots and spaces at the end stay, since real folders have them (`R.E.M.`), and so do `:`, `?`, `*`, `<`, `>`,
 //! `|` and `"`: Unix takes them, and data that another client downloaded has them. A driver for a system that
@@ -229,13 +229,20 @@ fn push_mapped(text: &mut String, raw: &[u8]) {
             text.push('_');
         }
     }
+    // What makes a name more than dots, or another one than a device's, may be what is cut off.
+    cut(text, start);
     let name = text.get(start..).unwrap_or_default();
     if name.bytes().all(|b| matches!(b, b'.' | b' ')) {
         text.truncate(start);
         text.push('_');
     } else if is_device(name) {
         text.insert(start, '_');
+        cut(text, start);
     }
+}
+
+/// Cuts the component that begins at `start` if it is too long.
+fn cut(text: &mut String, start: usize) {
     let name = text.get(start..).unwrap_or_default();
     if name.len() > COMPONENT_LEN_MAX {
         let cut = with_suffix(name, "");
@@ -426,6 +433,16 @@ mod tests {
         let sentence = path(&[&format!("a. {}", "b".repeat(300))]);
         assert_eq!(sentence.len(), 240);
         assert_eq!(path(&[&"y".repeat(240)]).len(), 240);
+    }
+
+    #[test]
+    fn what_a_cut_leaves_is_safe_as_it_is() {
+        let (dots, spaces) = (".".repeat(250), " ".repeat(250));
+        assert_eq!(path(&[&format!("{dots}a{dots}")]), "_");
+        assert_eq!(path(&[&format!("{spaces}a. ")]), "_");
+        let device = path(&[&format!("CON{spaces}x.txt")]);
+        assert_eq!(device, format!("_CON{}.txt", " ".repeat(232)));
+        assert_eq!(SafePath::new([&device]).map(|path| path.to_string()), Some(device));
     }
 
     #[test]
