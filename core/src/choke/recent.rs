@@ -94,7 +94,7 @@ mod tests {
             recent.unreturned()
         };
         assert_eq!([round(0, 100), round(0, 200), round(0, 200)], [1, 2, 2]);
-        assert_eq!(round(50, 300), 3, "too little");
+        assert_eq!(round(75, 300), 3, "a quarter is too little");
         assert_eq!(round(100, 300), 0);
     }
 }

@@ -105,6 +105,7 @@ fn peers_that_are_not_interested_or_snub_us_earn_no_slot() {
 #[test]
 fn a_newcomer_is_three_times_as_likely_to_be_tried() {
     let mut scene = Scene::new(10);
+    scene.peers.iter_mut().for_each(|peer| peer.connected_at = scene.now - NEWCOMER_TIME);
     scene.peers[0].connected_at = scene.now;
     let (now, mut tried) = (scene.now, BTreeMap::new());
     for _ in 0..12_000 {
@@ -137,9 +138,12 @@ fn a_free_slot_is_given_at_once_and_nobody_is_choked_for_it() {
     let before = scene.next(4, Mode::Leeching);
     scene.now += Duration::from_secs(1);
     scene.peers[7].interested = false;
+    scene.peers[6].down_rate = 0;
     scene.peers[0].down_rate = 1 << 30;
+    assert!(before.contains(&6) && before.contains(&7));
     scene.choker.slot_freed(scene.now);
     assert_eq!(scene.choker.deadline(), scene.now);
+    assert!(!scene.choker.is_round(scene.now), "nobody is judged anew");
     let after = scene.next(4, Mode::Leeching);
     assert_eq!(after.len(), 4);
     assert!(before.iter().all(|peer| *peer == 7 || after.contains(peer)));
@@ -200,4 +204,138 @@ fn a_seed_serves_twenty_peers_for_equally_long() {
     }
     let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
     assert!((most - least) * 20 <= *most, "{served:?}");
+}
+
+#[test]
+fn nothing_is_decided_before_it_is_due_and_late_is_soon_enough() {
+    let mut scene = Scene::new(3);
+    scene.next(2, Mode::Leeching);
+    let somebody = scene.peers[0].key;
+    let (soon, mut out) = (scene.choker.deadline() - Duration::from_micros(1), vec![somebody]);
+    assert!(!scene.choker.tick(soon, &scene.peers, 2, Mode::Leeching, &mut scene.rng, &mut out));
+    assert_eq!(out, [somebody], "left alone");
+    let late = scene.choker.deadline() + Duration::from_secs(3);
+    assert!(scene.choker.tick(late, &scene.peers, 2, Mode::Leeching, &mut scene.rng, &mut out));
+    assert_eq!((out.len(), scene.choker.deadline()), (2, late + ROUND));
+}
+
+#[test]
+fn of_two_slots_one_is_for_the_best_and_one_for_anybody() {
+    let mut scene = Scene::new(10);
+    let rounds: Vec<_> = (0..30).map(|_| scene.next(2, Mode::Leeching)).collect();
+    assert!(rounds.iter().all(|unchoked| unchoked.contains(&9)));
+    assert!(rounds.iter().any(|unchoked| !unchoked.contains(&8)), "not the second best every time");
+}
+
+#[test]
+fn a_slot_that_an_earner_leaves_goes_to_the_next_and_one_of_luck_is_drawn_again() {
+    let (mut refilled, mut redrawn) = (0, 0);
+    for seed in 0..20 {
+        let mut scene = Scene::new(40);
+        scene.rng = Rng::new(Seed([seed; 32]));
+        scene.next(4, Mode::Leeching);
+        let tried = scene.choker.optimistic().next().unwrap();
+        scene.now += Duration::from_secs(1);
+        scene.peers[39].interested = false;
+        scene.choker.slot_freed(scene.now);
+        refilled += u32::from(scene.next(4, Mode::Leeching).contains(&36));
+
+        let mut scene = Scene::new(40);
+        scene.rng = Rng::new(Seed([seed; 32]));
+        scene.next(4, Mode::Leeching);
+        scene.now += Duration::from_secs(1);
+        scene.peers.iter_mut().filter(|peer| peer.key == tried).for_each(|peer| peer.interested = false);
+        scene.choker.slot_freed(scene.now);
+        redrawn += u32::from(!scene.next(4, Mode::Leeching).contains(&36));
+    }
+    assert!(refilled == 20 && redrawn >= 15, "{refilled} and {redrawn} of 20");
+}
+
+#[test]
+fn a_turn_ends_when_the_peer_wants_nothing_more_or_earns_its_slot() {
+    for earns in [false, true] {
+        let mut scene = Scene::new(40);
+        scene.next(4, Mode::Leeching);
+        let tried = scene.choker.optimistic().next().unwrap();
+        let lucky = scene.peers.iter_mut().find(|peer| peer.key == tried).unwrap();
+        (lucky.interested, lucky.down_rate) = (earns, 1 << 30);
+        let unchoked = scene.next(4, Mode::Leeching);
+        assert_eq!(unchoked.iter().any(|&peer| scene.peers[peer].key == tried), earns);
+        let next = scene.choker.optimistic().next();
+        assert!(next.is_some_and(|next| next != tried), "another has its turn");
+    }
+}
+
+#[test]
+fn those_who_earn_take_the_slots_of_those_who_are_tried() {
+    let mut scene = Scene::new(8);
+    scene.peers.iter_mut().for_each(|peer| peer.down_rate = 0);
+    let first = scene.next(4, Mode::Leeching);
+    assert_eq!((first.len(), scene.choker.optimistic().count()), (4, 4));
+    let earners: Vec<_> = (0..8).filter(|peer| !first.contains(peer)).take(3).collect();
+    earners.iter().for_each(|&peer| scene.peers[peer].down_rate = 1_000);
+    let second = scene.next(4, Mode::Leeching);
+    assert!(earners.iter().all(|peer| second.contains(peer)));
+    assert_eq!((second.len(), scene.choker.optimistic().count()), (4, 1));
+}
+
+#[test]
+fn one_slot_is_for_anybody_and_none_more_for_those_who_only_take() {
+    let mut scene = Scene::new(6);
+    for peer in &mut scene.peers {
+        (peer.down_rate, peer.unreturned, peer.refuses) = (0, TAKER_ROUNDS, true);
+    }
+    assert_eq!(scene.next(4, Mode::Leeching).len(), 1);
+    // What one has not, it cannot give.
+    scene.peers.iter_mut().for_each(|peer| peer.refuses = false);
+    assert_eq!(scene.next(4, Mode::Leeching).len(), 4);
+    // And who refuses us for now has not only taken.
+    let mut scene = Scene::new(6);
+    scene.peers.iter_mut().for_each(|peer| (peer.down_rate, peer.refuses) = (0, true));
+    assert_eq!(scene.next(4, Mode::Leeching).len(), 4);
+}
+
+#[test]
+fn a_seeds_turn_lasts_for_its_bytes_and_its_time_but_not_for_ever() {
+    let turn = |sent: u64, time: Duration, unchoked: bool| {
+        let mut scene = Scene::new(2);
+        let (now, waiting) = (scene.now, scene.peers[1].key);
+        let peer = &mut scene.peers[0];
+        (peer.unchoked, peer.sent_since_unchoke, peer.last_unchoked) = (unchoked, sent, now - time);
+        rank(now, &scene.peers, 1, Mode::Seeding)[0] != waiting
+    };
+    let moment = Duration::from_micros(1);
+    assert!(turn(0, moment, true));
+    assert!(!turn(0, moment, false), "it has no turn to finish");
+    assert!(turn(TURN_BYTES, TURN_TIME - moment, true), "fast as it is, TCP needs a while");
+    assert!(turn(TURN_BYTES - 1, TURN_TIME, true));
+    assert!(!turn(TURN_BYTES, TURN_TIME, true));
+    assert!(turn(TURN_BYTES - 1, 3 * TURN_TIME - moment, true));
+    assert!(!turn(TURN_BYTES - 1, 3 * TURN_TIME, true));
+}
+
+#[test]
+fn whatever_happens_the_slots_are_not_overrun_and_go_to_those_who_want_them() {
+    let mut scene = Scene::new(12);
+    let mut chance = Rng::new(Seed([8; 32]));
+    for _ in 0..3_000 {
+        let peer = &mut scene.peers[chance.below(12) as usize];
+        match chance.below(6) {
+            0 => peer.interested = !peer.interested,
+            1 => peer.down_rate = u64::from(chance.below(3)) * 1_000,
+            2 => peer.unreturned = chance.below(4),
+            3 => peer.refuses = !peer.refuses,
+            4 => peer.snubbed = !peer.snubbed,
+            _ => scene.now += Duration::from_millis(u64::from(chance.below(4_000))),
+        }
+        if chance.below(4) == 0 {
+            scene.choker.slot_freed(scene.now);
+        }
+        if scene.now >= scene.choker.deadline() {
+            let slots = 1 + chance.below(2) * 3;
+            let mode = if chance.below(8) == 0 { Mode::Seeding } else { Mode::Leeching };
+            let unchoked = scene.next(slots, mode);
+            assert!(unchoked.iter().all(|&peer| scene.peers[peer].interested));
+        }
+    }
 }
