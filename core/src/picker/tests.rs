@@ -9,6 +9,9 @@ use super::*;
 use crate::rate::Pace;
 use crate::rng::{Rng, Seed};
 
+mod limits;
+mod sharing;
+
 /// A torrent of pieces of four blocks, and peers that can be named.
 struct Scene {
     picker: Picker,
@@ -392,6 +395,7 @@ fn a_piece_alone_is_taken_over_from_a_peer_that_left_with_nothing_asked() {
     let blocks = scene.pick(a, Has::All, 1, &PLAIN);
     scene.send(a, &blocks);
     scene.picker.give_back_all(a);
+    assert_eq!(scene.picker.missing_blocks(), 4, "it is nobody's at once");
     assert_eq!(scene.pick(b, Has::All, 9, &PLAIN).len(), 4);
 }
 
