@@ -56,8 +56,8 @@ impl Default for DecoderLimits {
 impl DecoderLimits {
     /// The longest message, its id included.
     fn longest(&self) -> u32 {
-        let bitfield = if self.bitfield_len == 0 { BITFIELD_MAX } else { self.bitfield_len };
-        let body = bitfield
+        let body = self
+            .bitfield_len
             .max(self.piece_data_max.saturating_add(8))
             .max(self.extended_max.saturating_add(1))
             .max(UNKNOWN_MAX);
@@ -70,6 +70,7 @@ const BITFIELD_MAX: u32 = 2_097_152 / 8;
 
 /// A message we do not know costs nothing to skip, but one longer than any that is defined is a lost stream.
 const UNKNOWN_MAX: u32 = 1 << 20;
+const _: () = assert!(BITFIELD_MAX <= UNKNOWN_MAX);
 
 impl Decoder {
     /// A decoder at the start of a stream.
@@ -411,6 +412,34 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_of_each_message_is_read_and_not_a_byte_more() {
+        let waits = |len: u32, id: u8| {
+            let mut decoder = Decoder::new(DecoderLimits::default());
+            decoder.push([&len.to_be_bytes()[..], &[id]].concat().into());
+            decoder.next().map(|_| ())
+        };
+        for (id, max) in [(5, 1 + 262_144), (7, 9 + 131_072), (20, 2 + 1_048_576), (99, 1 + 1_048_576)] {
+            assert_eq!(waits(max, id), Ok(()), "{max} bytes of {id}");
+            let error = waits(max + 1, id).unwrap_err();
+            assert!(
+                matches!(error, WireError::TooLong { len, max: said, .. } if (len, said) == (max + 1, max))
+            );
+        }
+    }
+
+    #[test]
+    fn a_bitfield_is_as_long_as_the_torrent_calls_for_once_that_is_known() {
+        let mut decoder = decoder(&[0, 0, 0, 3, 5, 0xff, 0xf0, 0, 0, 0, 4, 5, 1, 2, 3]);
+        assert_eq!(decoder.next(), Ok(Some(Message::Bitfield(Bytes::from_static(&[0xff, 0xf0])))));
+        decoder.set_limits(DecoderLimits { bitfield_len: 3, ..DecoderLimits::default() });
+        assert_eq!(decoder.next(), Ok(Some(Message::Bitfield(Bytes::from_static(&[1, 2, 3])))));
+        // Longer than anything else may be, if there are so many pieces.
+        decoder.set_limits(DecoderLimits { bitfield_len: 1 << 21, ..DecoderLimits::default() });
+        decoder.push(Bytes::from_static(&[0, 0x20, 0, 1, 5]));
+        assert_eq!(decoder.next(), Ok(None));
+    }
+
+    #[test]
     fn an_error_stays() {
         let mut decoder = decoder(&[0, 0, 0, 2, 0]);
         let first = decoder.next();
@@ -453,6 +482,30 @@ mod tests {
         };
         assert_eq!(block, Block { piece: PieceIndex(1), offset: 2, len: 3 });
         assert_eq!(data.parts().next().map(|part| part.as_ptr()), Some(buffer[13..].as_ptr()));
+    }
+
+    #[test]
+    fn a_block_that_comes_in_parts_is_not_copied() {
+        let message = [&[0, 0, 0x40, 9, 7, 0, 0, 0, 0, 0, 0, 0, 0][..], &[1; 16_384]].concat();
+        for cuts in [&[1_000_usize][..], &[1_000, 1_400], &[3_000, 12_000]] {
+            let mut decoder = Decoder::new(DecoderLimits::default());
+            let mut rest = Bytes::copy_from_slice(&message);
+            let mut reads: Vec<Bytes> = Vec::new();
+            for (place, cut) in cuts.iter().enumerate() {
+                reads.push(rest.split_to(cut - cuts[..place].last().unwrap_or(&0)));
+            }
+            reads.push(rest);
+            let mut got = None;
+            for read in &reads {
+                // Each in a buffer of its own, as from the network.
+                decoder.push(read.clone());
+                got = decoder.next().unwrap();
+            }
+            let Some(Message::Piece { data, .. }) = got else { panic!("all of it is there") };
+            let mut places: Vec<_> = reads.iter().map(|read| read.as_ptr()).collect();
+            places[0] = reads[0][13..].as_ptr();
+            assert_eq!(data.parts().map(|part| part.as_ptr()).collect::<Vec<_>>(), places);
+        }
     }
 
     #[test]

@@ -248,6 +248,8 @@ mod tests {
             ExtendedHandshake::parse(b"d1:md6:ut_pexi256e11:ut_metadatai3ee1:pi0e4:reqqi1eejunk").unwrap();
         assert_eq!((odd.ids.ut_pex, odd.ids.ut_metadata), (None, Some(3)));
         assert_eq!((odd.port, odd.request_queue), (None, Some(1)));
+        let none = ExtendedHandshake::parse(b"d13:metadata_sizei0e1:pi0e4:reqqi0ee");
+        assert_eq!(none, Ok(ExtendedHandshake::default()), "nothing of these can be 0");
     }
 
     #[test]

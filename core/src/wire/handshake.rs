@@ -119,6 +119,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_extension_has_its_own_bit_among_those_unknown() {
+        let every_other = Reserved([0xff, 0xff, 0xff, 0xff, 0xff, 0xef, 0xff, 0xea]);
+        for reserved in [Reserved::NONE, every_other] {
+            let spoken = |r: Reserved| [r.extended(), r.fast(), r.dht(), r.v2()];
+            assert_eq!(spoken(reserved), [false; 4]);
+            assert_eq!(spoken(reserved.with_extended()), [true, false, false, false]);
+            assert_eq!(spoken(reserved.with_fast()), [false, true, false, false]);
+            assert_eq!(spoken(reserved.with_dht()), [false, false, true, false]);
+            assert_eq!(spoken(reserved.with_v2()), [false, false, false, true]);
+            assert_eq!(spoken(reserved.with_v2().with_dht().with_fast().with_extended()), [true; 4]);
+        }
+    }
+
+    #[test]
     fn the_bytes_are_those_of_bep_3_and_bep_4() {
         let handshake = Handshake {
             reserved: Reserved::NONE.with_extended().with_fast().with_dht().with_v2(),
