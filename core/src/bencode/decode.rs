@@ -280,6 +280,8 @@ mod tests {
         assert!(matches!(fails(b"18446744073709551615:x"), BencodeError::TooLong { at: 0, .. }));
         assert!(matches!(fails(b"4294967297:x"), BencodeError::TooLong { at: 0, .. }));
         assert_eq!(fails(b"5"), BencodeError::Truncated { at: 1 });
+        let eleven = BencodeError::TooLong { at: 0, left: 3 };
+        assert_eq!(fails(b"10000000000abc"), eleven, "whatever follows so many digits");
     }
 
     #[test]
@@ -289,6 +291,12 @@ mod tests {
         let mut deepest = vec![b'l'; 64];
         deepest.extend([b'e'; 64]);
         assert!(decode(&deepest, Limits::METAINFO).is_ok());
+    }
+
+    #[test]
+    fn what_is_closed_again_does_not_count_as_depth() {
+        let siblings = [&b"l"[..], &b"le".repeat(1_000), &b"de".repeat(1_000), b"e"].concat();
+        assert!(decode(&siblings, Limits::METAINFO).is_ok());
     }
 
     #[test]

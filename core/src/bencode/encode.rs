@@ -186,6 +186,16 @@ mod tests {
     }
 
     #[test]
+    fn of_equal_keys_in_a_row_the_first_is_kept() {
+        let out = dict(|d| {
+            d.int(b"a", 1);
+            d.int(b"a", 2);
+            d.int(b"b", 3);
+        });
+        assert_eq!(out, b"d1:ai1e1:bi3ee");
+    }
+
+    #[test]
     fn keys_sort_as_bytes_not_as_numbers_or_letters() {
         let out = dict(|d| {
             d.int(b"a", 1);

@@ -167,8 +167,8 @@ impl FusedIterator for Entries<'_> {}
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
     use alloc::vec::Vec;
+    use alloc::{format, vec};
 
     use super::super::{Limits, decode};
     use super::*;
@@ -196,6 +196,17 @@ mod tests {
         assert_eq!(root.get(b"a").and_then(Value::as_int), Some(2));
         assert_eq!(root.get(b"b").and_then(Value::as_int), Some(1));
         assert_eq!(root.entries().count(), 3);
+    }
+
+    #[test]
+    fn a_list_never_has_more_items_than_it_says_it_may() {
+        let document = decode(b"li1eli2ei3ee0:e", Limits::WIRE).unwrap();
+        let mut items = document.root().items();
+        let mut hints = vec![items.size_hint()];
+        while items.next().is_some() {
+            hints.push(items.size_hint());
+        }
+        assert_eq!(hints, [(1, Some(5)), (1, Some(4)), (1, Some(1)), (0, Some(0))]);
     }
 
     #[test]

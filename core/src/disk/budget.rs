@@ -82,6 +82,17 @@ mod tests {
         assert!(!budget.is_full() && !budget.has_eased(), "between the marks nothing changes");
         budget.end_write(10);
         assert!(budget.has_eased());
+        assert_eq!((budget.writing(), budget.reading()), (69, 0));
+    }
+
+    #[test]
+    fn reads_are_let_through_while_they_fit_together() {
+        let mut budget = Budget::new(100, 10);
+        assert!(budget.begin_read(4) && budget.begin_read(6));
+        assert!(!budget.begin_read(1));
+        assert_eq!((budget.writing(), budget.reading()), (0, 10), "one that has to wait takes nothing");
+        budget.end_read(4);
+        assert!(budget.begin_read(1) && budget.begin_read(3) && !budget.begin_read(1));
     }
 
     #[test]

@@ -129,6 +129,7 @@ mod tests {
         assert!(!hasher.absorb_slice(3, b"def"));
         assert!(hasher.absorb_slice(0, b"abc"));
         assert!(!hasher.absorb_slice(0, b"abc"), "not twice");
+        assert_eq!(hasher.position(), 3, "from here on it has to be read back");
         assert!(hasher.absorb_slice(3, b"def"));
         assert_eq!(hasher.finish(6), Some(sha1(b"abcdef")));
     }

@@ -209,6 +209,7 @@ impl fmt::Debug for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bencode::{ListEncoder, dict};
 
     fn layout(piece_length: u32, lens: &[u64]) -> Layout {
         Layout::new(piece_length, lens.iter().map(|&len| LayoutFile::unnamed(len))).unwrap()
@@ -257,6 +258,38 @@ mod tests {
         assert_eq!(lens, [(0, 16_384), (16_384, 16_384), (32_768, 7_232)]);
         assert_eq!(layout.blocks(PieceIndex(2)).count(), 2);
         assert_eq!(layout.blocks(PieceIndex(9)).count(), 0);
+    }
+
+    #[test]
+    fn padding_and_links_have_bytes_or_a_name_but_are_not_stored() {
+        let file = |length: u64, attr: &[u8], name: &[u8], list: &mut ListEncoder<'_>| {
+            list.dict(|d| {
+                d.bytes(b"attr", attr);
+                d.int(b"length", length as i64);
+                d.list(b"path", |path| path.bytes(name));
+                d.list(b"symlink path", |path| path.bytes(b"a"));
+            });
+        };
+        let info = dict(|d| {
+            d.list(b"files", |list| {
+                file(20_000, b"x", b"a", list);
+                file(12_768, b"p", b"12768", list);
+                file(5, b"", b"b", list);
+                file(0, b"l", b"link", list);
+            });
+            d.bytes(b"name", b"t");
+            d.int(b"piece length", 32_768);
+            d.bytes(b"pieces", &[0; 40]);
+        });
+        let layout = Layout::of(&Info::parse(info.into()).unwrap()).unwrap();
+        let names = layout.files().iter().map(|file| file.path.as_ref().map(SafePath::as_str));
+        assert_eq!(names.collect::<Vec<_>>(), [Some("t/a"), None, Some("t/b"), None]);
+        assert_eq!(
+            layout.files().iter().map(|file| file.executable).collect::<Vec<_>>(),
+            [true, false, false, false]
+        );
+        assert_eq!((layout.piece_length(), layout.total(), layout.stored()), (32_768, 32_773, 20_005));
+        assert_eq!([0, 1, 2].map(|piece| layout.stored_in(PieceIndex(piece))), [20_000, 5, 0]);
     }
 
     #[test]
