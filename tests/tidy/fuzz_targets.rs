@@ -1,7 +1,8 @@
-//! A fuzz target is named in four places, and in all of them the same.
+//! A fuzz target is named in four places, and in all of them the same; what belongs to it is small.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use crate::source::{root, text};
 
@@ -29,9 +30,30 @@ fn every_fuzz_target_is_built_run_and_replayed() {
         let target = text(&root().join(format!("fuzz/fuzz_targets/{name}.rs")));
         assert!(target.contains(&format!("pieceful_fuzz::{name}::run(data)")), "{name} runs something else");
     }
-    let Ok(corpora) = fs::read_dir(root().join("fuzz/corpus")) else { return };
-    for corpus in corpora {
-        let name = corpus.expect("a folder can be read").file_name().to_string_lossy().into_owned();
-        assert!(listed.contains(&name), "fuzz/corpus/{name} belongs to no target");
+}
+
+/// A corpus is read through by every `cargo test`, and stays in the repository for good.
+const CORPUS_FILES_MAX: usize = 150;
+const CORPUS_BYTES_MAX: u64 = 300 << 10;
+
+#[test]
+fn every_corpus_and_dictionary_belongs_to_a_target_and_is_small() {
+    let listed: BTreeSet<&str> = pieceful_fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
+    for corpus in entries("fuzz/corpus") {
+        let name = corpus.file_name().expect("it has a name").to_string_lossy().into_owned();
+        assert!(listed.contains(&*name), "fuzz/corpus/{name} belongs to no target");
+        let inputs = entries(&format!("fuzz/corpus/{name}"));
+        let bytes: u64 = inputs.iter().map(|input| input.metadata().expect("an input is a file").len()).sum();
+        assert!(inputs.len() <= CORPUS_FILES_MAX, "{} inputs of {name}", inputs.len());
+        assert!(bytes <= CORPUS_BYTES_MAX, "{bytes} bytes of inputs of {name}");
     }
+    for dictionary in entries("fuzz/dict") {
+        let name = dictionary.file_stem().expect("it has a name").to_string_lossy();
+        assert!(listed.contains(&*name), "{} belongs to no target", dictionary.display());
+    }
+}
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    entries.map(|entry| entry.expect("a folder can be read").path()).collect()
 }

@@ -1,5 +1,6 @@
 //! Rules about the source that a compiler does not check.
 
+mod docs;
 mod files;
 mod fuzz_targets;
 mod layers;

@@ -10,6 +10,11 @@ pub(crate) fn root() -> PathBuf {
 
 /// Every Rust file below `folder`, sorted.
 pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    files_named(folder, ".rs")
+}
+
+/// Every file below `folder` whose name ends so, sorted.
+pub(crate) fn files_named(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
@@ -18,7 +23,7 @@ pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 open.push(path);
-            } else if name.ends_with(".rs") {
+            } else if name.ends_with(ending) {
                 found.push(path);
             }
         }
