@@ -67,7 +67,8 @@ impl Torrent {
             uploaded: totals.payload_up,
             downloaded: totals.payload_down,
             left: self.left(),
-            numwant: if self.picker.is_complete() || !self.is_running() { 0 } else { PEERS_WANTED },
+            // A seed that nobody can dial has to dial those who want something of it.
+            numwant: if self.is_running() { PEERS_WANTED } else { 0 },
         }
     }
 
