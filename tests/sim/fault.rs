@@ -5,7 +5,8 @@ use std::time::Duration;
 use pieceful_core::engine::StreamEnd;
 
 use crate::queue::Step;
-use crate::{DiskProfile, World};
+use crate::services::Services;
+use crate::{DiskProfile, Manner, Names, UdpProfile, World};
 
 /// One thing that goes wrong at one node. What lasts is over after its span, or at [`World::heal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +150,29 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// Trackers behave in another way towards it.
+    Tracker {
+        /// How.
+        manner: Manner,
+        /// How long.
+        lasts: Duration,
+    },
+    /// Its name servers behave in another way.
+    Names {
+        /// How.
+        how: Names,
+        /// How long.
+        lasts: Duration,
+    },
+    /// Other things happen to its datagrams.
+    Datagrams {
+        /// What.
+        profile: UdpProfile,
+        /// How long.
+        lasts: Duration,
+    },
+    /// The router before it forgets all it knows: no connection that it has carries anything any more.
+    NatForgets,
 }
 
 impl Fault {
@@ -160,7 +184,8 @@ impl Fault {
             | Self::Reset { .. }
             | Self::HalfOpen { .. }
             | Self::Severed { .. }
-            | Self::ClockLeaps { .. } => None,
+            | Self::ClockLeaps { .. }
+            | Self::NatForgets => None,
             Self::Off { lasts }
             | Self::PowerLoss { lasts, .. }
             | Self::Paused { lasts }
@@ -178,6 +203,9 @@ impl Fault {
             | Self::Asleep { lasts }
             | Self::WakesLate { lasts, .. }
             | Self::WakesInVain { lasts, .. }
+            | Self::Tracker { lasts, .. }
+            | Self::Names { lasts, .. }
+            | Self::Datagrams { lasts, .. }
             | Self::Partition { lasts, .. } => Some(lasts),
         }
     }
@@ -232,6 +260,10 @@ impl World {
                     self.told_closed(end, StreamEnd::Reset);
                 }
             }
+            Fault::NatForgets => {
+                self.nodes[node].mappings.forget();
+                self.ends_between(node, None).into_iter().for_each(|end| self.sever(end));
+            }
             Fault::Severed { with } => {
                 self.ends_between(node, with.as_ref()).into_iter().for_each(|end| self.sever(end));
             }
@@ -277,12 +309,16 @@ impl World {
         let mut disk = self.nodes[node].spec.disk.clone();
         let mut loss = self.nodes[node].spec.link.loss;
         let (mut late, mut again, mut asleep) = (Duration::ZERO, 0, false);
+        let mut services = Services::default();
         for (_, _, fault) in self.lasting.faults.iter().filter(|(_, at, _)| *at == node) {
             fault.spoil(&mut disk);
-            match *fault {
+            match fault {
                 Fault::Loss { of_thousand, .. } => loss += of_thousand,
-                Fault::WakesLate { by, .. } => late = by,
-                Fault::WakesInVain { times, .. } => again = times,
+                Fault::WakesLate { by, .. } => late = *by,
+                Fault::WakesInVain { times, .. } => again = *times,
+                Fault::Tracker { manner, .. } => services.manner = Some(manner.clone()),
+                Fault::Names { how, .. } => services.names = Some(how.clone()),
+                Fault::Datagrams { profile, .. } => services.datagrams = Some(*profile),
                 Fault::Asleep { .. } => asleep = true,
                 _ => {}
             }
@@ -290,6 +326,7 @@ impl World {
         self.links[node].link.loss = loss.min(1000);
         if let Some(engine) = self.nodes[node].engine_mut() {
             engine.disk.profile = disk;
+            engine.services = services;
             if !engine.disk.profile.hangs {
                 let hung = std::mem::take(&mut engine.disk.hung);
                 hung.into_iter().for_each(|step| self.queue.at(self.queue.now, step));

@@ -16,8 +16,10 @@ use crate::checker::Checker;
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskProfile};
 use crate::link::Link;
+use crate::nat::{Mappings, Nat};
 use crate::odd::Calls;
 use crate::script::{MakeScript, Script};
+use crate::services::Services;
 use crate::tape::Tape;
 use crate::tcp::EndId;
 
@@ -54,6 +56,8 @@ pub struct Spec {
     pub introduced: bool,
     /// Whether others can dial it.
     pub listens: bool,
+    /// What stands between it and the others.
+    pub nat: Nat,
     /// How long after the world's beginning it starts.
     pub starts: Duration,
     /// Whether it begins without the world's torrent.
@@ -84,6 +88,7 @@ impl Default for Spec {
             peers: Vec::new(),
             introduced: true,
             listens: true,
+            nat: Nat::Open,
             starts: Duration::ZERO,
             idle: false,
             ipv6: false,
@@ -110,6 +115,8 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) spec: Spec,
     pub(crate) kind: Kind,
+    /// What the router before it remembers.
+    pub(crate) mappings: Mappings,
 }
 
 #[derive(Debug)]
@@ -169,6 +176,7 @@ pub(crate) struct EngineNode {
     pub(crate) complete: bool,
     pub(crate) checker: Checker,
     pub(crate) clock: Clock,
+    pub(crate) services: Services,
     /// What its present engine was told, if anybody wants to know.
     pub(crate) tape: Option<Tape>,
     /// When the engine wants to be woken, and when it is going to be, by the world's clock.

@@ -11,7 +11,7 @@ use pieceful_core::time::Instant;
 use crate::link::Lossy;
 use crate::queue::Step;
 use crate::tcp::EndId;
-use crate::{Fault, World};
+use crate::{Fault, Nat, World};
 
 /// The first retransmission comes this long after what was lost; each later one takes twice as long as the last.
 const RETRANSMIT_MIN: Duration = Duration::from_millis(300);
@@ -120,7 +120,8 @@ impl World {
     /// or given up.
     pub(crate) fn syn_passes(&mut self, conn: usize) -> bool {
         let end = EndId { conn, side: 0 };
-        if self.carries(end) && self.carries(end.other()) && !self.loses(end) {
+        let open = self.nodes[self.tcp.end(end.other()).node].spec.nat == Nat::Open;
+        if open && self.carries(end) && self.carries(end.other()) && !self.loses(end) {
             return true;
         }
         let dialler = self.tcp.end_mut(end);

@@ -3,22 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment};
+use pieceful_core::engine::{Call, Event, Input, Output, Segment};
 
 use crate::World;
-use crate::link::Lossy;
 use crate::queue::Step;
 use crate::tcp::Holder;
 use crate::words::Said;
 
 /// Wake-ups at one instant that lead to nothing, before it is called spinning.
 const IDLE_WAKES_MAX: u32 = 3;
-/// How long a driver waits for the answer to a fetch.
-pub(crate) const FETCH_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a system waits for its name servers.
-const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
-
 impl World {
     pub(crate) fn take(&mut self, step: Step) {
         let step = if self.asleep > 0 { self.put_off(step) } else { Some(step) };
@@ -45,12 +38,7 @@ impl World {
                 let result = engine.disk.execute(torrent, action, &mut self.rng);
                 self.input(node, Input::Disk { op, result });
             }
-            Step::Datagram { from, to, data } => {
-                let node = self.nodes.iter().position(|node| node.address == to);
-                if let Some(node) = node.filter(|&node| self.is_on(node) && !self.sleeps(node)) {
-                    self.input(node, Input::Datagram { from, data });
-                }
-            }
+            Step::Datagram { from, to, data } => self.datagram_arrives(from, to, data),
             Step::Syn { conn } => self.syn(conn),
             Step::Established { conn } => self.established(conn),
             Step::ConnectFailed { conn, end } => self.connect_failed(conn, end),
@@ -198,7 +186,7 @@ impl World {
                     self.close(end, how);
                 }
             }
-            Output::Datagram { to, data } => self.datagram(node, to, data),
+            Output::Datagram { to, data } => self.datagram(node, to, &data),
             Output::Disk { op, torrent, action } => {
                 let at = owner.disk.schedule(now, torrent, &action, &mut self.rng);
                 self.note(node, format_args!("disk: {op:?} {action:?}"));
@@ -212,14 +200,7 @@ impl World {
             }
             Output::Fetch { fetch, request } => {
                 self.note(node, format_args!("fetch {}", request.url));
-                let from = self.nodes[node].address.ip();
-                let online = self.is_online(node);
-                let tracker = self.trackers.iter_mut().find(|tracker| request.url.starts_with(&tracker.url));
-                let (time, result) = match tracker {
-                    _ if !online => (FETCH_PATIENCE, Err(FetchError::TimedOut)),
-                    Some(tracker) => tracker.fetch(now, from, &request),
-                    None => (Duration::ZERO, Err(FetchError::Connect("no such host".into()))),
-                };
+                let (time, result) = self.fetch(node, &request);
                 let way = 2 * self.links[node].link.delay + Duration::from_millis(20);
                 let input = Input::Fetched { fetch, result };
                 self.queue.after(way + time, Step::Answer { node, life, input });
@@ -234,15 +215,6 @@ impl World {
             Output::Event(event) => self.event(node, event),
             Output::Idle { .. } => unreachable!("the caller has seen to it"),
         }
-    }
-
-    /// What a name server says, and how long that takes.
-    fn look_up(&self, node: usize, host: &str) -> (Duration, Result<Vec<IpAddr>, ResolveError>) {
-        if !self.is_online(node) {
-            return (RESOLVE_PATIENCE, Err(ResolveError::Failed));
-        }
-        let known = self.hosts.get(host).cloned().filter(|found| !found.is_empty());
-        (Duration::from_millis(30), known.ok_or(ResolveError::NotFound))
     }
 
     fn event(&mut self, node: usize, event: Event) {
@@ -283,24 +255,6 @@ impl World {
         if let Some(piece) = missing {
             let name = self.nodes[node].name.clone();
             self.fail(&format!("{name} says it has finished, but piece {piece} on its disk is wrong"));
-        }
-    }
-
-    fn datagram(&mut self, node: usize, to: std::net::SocketAddr, data: Bytes) {
-        let from = self.nodes[node].address;
-        let profile = self.udp;
-        let lost = self.rng.below(1000) < profile.lost || profile.mtu > 0 && data.len() > profile.mtu;
-        let copies = if lost { 0 } else { 1 + u32::from(self.rng.below(1000) < profile.doubled) };
-        let other = self.nodes.iter().position(|node| node.address == to);
-        let lossy = other.and_then(|other| Lossy::between(self.links[node].link, self.links[other].link));
-        let gone = other.is_some_and(|other| !self.passes(node, other))
-            || lossy.is_some_and(|lossy| lossy.loses(&mut self.rng));
-        let copies = if gone { 0 } else { copies };
-        let far = other.map_or(Duration::ZERO, |other| self.links[other].link.delay);
-        for _ in 0..copies {
-            let late = Duration::from_micros(self.rng.below(profile.jitter.as_micros() as u32 + 1).into());
-            let way = self.links[node].link.delay + far + late;
-            self.queue.after(way, Step::Datagram { from, to, data: data.clone() });
         }
     }
 

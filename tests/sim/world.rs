@@ -13,6 +13,7 @@ use pieceful_core::time::Instant;
 use crate::checker::Checker;
 use crate::fault::Lasting;
 use crate::link::LinkState;
+use crate::nat::Mappings;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
 use crate::odd::{Calls, Odd};
 use crate::paths::Cut;
@@ -122,7 +123,7 @@ impl World {
         self
     }
 
-    /// A tracker; the part of its URL before the path.
+    /// A tracker; the part of its URL before the path. One of UDP is found by its name, too.
     #[must_use]
     pub fn tracker(mut self, url: &str) -> Self {
         self.add_tracker(url);
@@ -131,7 +132,12 @@ impl World {
 
     /// Adds a tracker to a world that may be running.
     pub fn add_tracker(&mut self, url: &str) {
-        self.trackers.push(Tracker::new(url));
+        let mut tracker = Tracker::new(url);
+        if tracker.udp_address().is_some() {
+            tracker.address = IpAddr::from([11, 255, 255, 1 + self.trackers.len() as u8]);
+            self.hosts.insert(tracker.host().to_owned(), vec![tracker.address]);
+        }
+        self.trackers.push(tracker);
     }
 
     /// A name that resolves.
@@ -240,7 +246,7 @@ impl World {
         assert!(self.names.insert(name.to_owned(), index).is_none(), "two nodes called {name}");
         self.links.push(LinkState::new(spec.link));
         let address = address(index, &spec);
-        self.nodes.push(Node { name: name.to_owned(), address, spec, kind });
+        self.nodes.push(Node { name: name.to_owned(), address, spec, kind, mappings: Mappings::default() });
     }
 
     // Running it.
