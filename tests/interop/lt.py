@@ -2,9 +2,9 @@
 
     lt.py version
     lt.py create PATH OUT PIECE_LENGTH v1|padded|hybrid [TRACKER...]
-    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT] [--files FIRST-LAST] [--watch yes]
+    lt.py run TORRENT FOLDER IP:PORT [--connect IP:PORT] [--files FIRST-LAST] [--magnet yes] [--watch yes]
 
-With --files it wants no others. With --watch it tells what peers say, as "heard", and five times a second how
+With --files it wants no others, with --magnet it knows the info-hash alone and has to ask peers for the rest. With --watch it tells what peers say, as "heard", and five times a second how
 much it has, as "progress".
 
 `run` prints one JSON object a line: {"event": "listening"}, "finished" (everything is there and on disk),
@@ -66,12 +66,14 @@ def create(path, out, piece_length, flavour, trackers):
         file.write(lt.bencode(torrent.generate()))
 
 
-def run(torrent, folder, listen, connect, files, watching):
+def run(torrent, folder, listen, connect, files, magnet, watching):
     ip = listen.rsplit(":", 1)[0].strip("[]")
     mask = SETTINGS["alert_mask"] | (lt.alert.category_t.peer_log_notification if watching else 0)
     session = lt.session({**SETTINGS, "listen_interfaces": listen, "outgoing_interfaces": ip, "alert_mask": mask})
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
+    if magnet:
+        params = lt.parse_magnet_uri(lt.make_magnet_uri(params.ti))
     params.save_path = folder
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     if files:
@@ -119,7 +121,8 @@ def main(arguments):
     else:
         threading.Thread(target=until_stdin_ends, daemon=True).start()
         options = dict(zip(rest[3::2], rest[4::2]))
-        run(rest[0], rest[1], rest[2], options.get("--connect"), options.get("--files"), "--watch" in options)
+        flags = ("--magnet" in options, "--watch" in options)
+        run(rest[0], rest[1], rest[2], options.get("--connect"), options.get("--files"), *flags)
 
 
 main(sys.argv[1:])

@@ -32,13 +32,14 @@ type Run = fn(&Bench, Recipe, Driver) -> Result<()>;
 /// What, who is needed for it, with which torrent, and how.
 type Row = (&'static str, &'static [Program], Recipe, Run);
 
-const ON_LOOPBACK: [Row; 9] = [
+const ON_LOOPBACK: [Row; 10] = [
     ("seed all three as we dial", &ALL_THREE, recipes::SMALL_PIECES, we_dial),
     ("seed all three as we dial", &ALL_THREE, recipes::BIG_PIECES, we_dial),
     ("seed all three as we dial", &ALL_THREE, recipes::FILES, we_dial),
     ("seed all three as we dial", &ALL_THREE, recipes::FILES.by(Maker::Padded), we_dial),
     ("seed transmission that we dial by ipv6", &[Program::Transmission], recipes::SMALL_PIECES, we_dial_v6),
     ("seed libtorrent that dials by ipv6", &[Program::Libtorrent], recipes::FILES, libtorrent_dials_v6),
+    ("seed libtorrent that has a magnet link", &[Program::Libtorrent], recipes::FILES, has_a_magnet_link),
     ("seed beside a partial seed", &[Program::Libtorrent], recipes::FILES, partial_seed),
     ("seed within a limit", &[Program::Libtorrent], recipes::SMALL_PIECES, within_limit),
     ("seed, and be gone from opentracker", &[Program::Opentracker], recipes::ONE_BYTE, leave_tracker),
@@ -94,6 +95,21 @@ impl<'a> Leechers<'a> {
         }
         Ok(())
     }
+}
+
+/// It knows the info-hash, and asks us for the rest.
+fn has_a_magnet_link(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let mut seeder = seed(driver, bench, &torrent, &Told::default(), &place)?;
+    let folder = place.folder("theirs")?;
+    let address = seeder.address()?.to_string();
+    let options = ["--connect", &address, "--magnet", "yes"];
+    let python = bench.others.python()?;
+    let mut leecher = Libtorrent::start(python, own_address()?, &torrent, &folder, &options, &place)?;
+    leecher.wait_complete(&place).map_err(|error| error.and(leecher.story()).and(seeder.tell()))?;
+    torrent.compare(&folder)?;
+    seeder.stop(&place)
 }
 
 /// They learn of us, and of each other, from opentracker.

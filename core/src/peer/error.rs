@@ -58,6 +58,9 @@ pub enum CloseReason {
     /// It queued more requests than it was told to.
     #[error("flooded with requests")]
     RequestFlood,
+    /// It asked for the metadata over and over, or for pieces that it does not have.
+    #[error("flooded with requests for the metadata")]
+    MetadataFlood,
     /// It sent blocks that nobody asked for, too many of them.
     #[error("blocks that were not asked for, the last {0}")]
     NotAsked(Block),
@@ -105,6 +108,7 @@ impl CloseReason {
                 | Self::FastNotAgreed
                 | Self::InvalidRequests(_)
                 | Self::RequestFlood
+                | Self::MetadataFlood
                 | Self::NotAsked(_)
                 | Self::OnlyRejects
                 | Self::Banned

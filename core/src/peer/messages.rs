@@ -9,7 +9,8 @@ use crate::chain::Chain;
 use crate::cx::Cx;
 use crate::id::{Block, PieceIndex};
 use crate::wire::Message;
-use crate::wire::extended::{ExtendedHandshake, UPLOAD_ONLY_ID};
+use crate::wire::extended::{ExtendedHandshake, METADATA_ID, UPLOAD_ONLY_ID};
+use crate::wire::metadata::MetadataMessage;
 
 use super::{Action, Answer, CloseReason, HINTS_MAX, Peer, UNASKED_BYTES};
 
@@ -95,6 +96,12 @@ impl Peer {
             Message::Extended { id: UPLOAD_ONLY_ID, payload } => {
                 if let (Some(_), Some(flag)) = (&self.theirs, payload.first()) {
                     self.upload_only = *flag != 0;
+                }
+                Ok(())
+            }
+            Message::Extended { id: METADATA_ID, payload } => {
+                if let Some(MetadataMessage::Request { piece }) = MetadataMessage::parse(&payload) {
+                    cx.out.push(Action::MetadataRequested(piece));
                 }
                 Ok(())
             }

@@ -32,11 +32,13 @@ mod asking;
 mod error;
 mod greeting;
 mod messages;
+mod metadata;
 mod outgoing;
 mod pace;
 mod serving;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -58,6 +60,7 @@ use crate::wire::extended::ExtendedHandshake;
 use crate::wire::{self, Decoder, Message};
 use asking::{Answer, Asking};
 use greeting::Greeting;
+use metadata::Giving;
 use outgoing::Outgoing;
 use serving::{Request, Serving, Verdict};
 
@@ -114,6 +117,8 @@ pub struct Peer {
     allows: Vec<PieceIndex>,
     allows_bytes: u64,
     theirs: Option<Box<ExtendedHandshake>>,
+    /// What it wants of the metadata, once it has asked.
+    giving: Option<Box<Giving>>,
 }
 
 #[derive(Debug)]
@@ -203,6 +208,8 @@ pub enum Action {
     Requested(Block),
     /// Its extension handshake is there: see [`Peer::extension`].
     Extended,
+    /// It asks for a piece of the metadata: answer with [`Peer::admit_metadata`].
+    MetadataRequested(u32),
 }
 
 /// Bytes exchanged with one peer.
@@ -243,6 +250,7 @@ impl Peer {
             fast: false,
             extended: false,
             theirs: None,
+            giving: None,
             upload_only: false,
             choking_us: true,
             choked: true,
@@ -493,115 +501,6 @@ impl Peer {
         if self.fast {
             Message::Reject(block).encode(self.outgoing.control());
         }
-    }
-
-    // What is known of it.
-
-    /// The pieces it has.
-    #[must_use]
-    pub const fn has(&self) -> &Bitfield {
-        &self.has
-    }
-
-    /// Whether it has said what it has.
-    #[must_use]
-    pub const fn has_told(&self) -> bool {
-        self.told
-    }
-
-    /// Whether both handshakes are through.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
-    }
-
-    /// Whether it refuses our requests.
-    #[must_use]
-    pub const fn is_choking_us(&self) -> bool {
-        self.choking_us
-    }
-
-    /// Whether we refuse its requests.
-    #[must_use]
-    pub const fn is_choked(&self) -> bool {
-        self.choked
-    }
-
-    /// Whether it wants something of ours.
-    #[must_use]
-    pub const fn is_interested(&self) -> bool {
-        self.interested
-    }
-
-    /// Whether we have told it that we want something of its.
-    #[must_use]
-    pub const fn is_interesting(&self) -> bool {
-        self.interesting
-    }
-
-    /// Whether it has sent nothing for `span`, although it was read.
-    #[must_use]
-    pub fn is_silent(&self, now: Instant, span: Duration) -> bool {
-        self.reading && now >= self.heard + span
-    }
-
-    /// Whether it owes us blocks for too long.
-    #[must_use]
-    pub const fn is_snubbed(&self) -> bool {
-        self.asking.is_snubbed()
-    }
-
-    /// Pieces it serves us even while choking (BEP 6).
-    #[must_use]
-    pub fn allowed(&self) -> &[PieceIndex] {
-        &self.allowed
-    }
-
-    /// Pieces it would rather be asked for (BEP 6).
-    #[must_use]
-    pub fn suggested(&self) -> &[PieceIndex] {
-        &self.suggested
-    }
-
-    /// What its extension handshake says (BEP 10).
-    #[must_use]
-    pub fn extension(&self) -> Option<&ExtendedHandshake> {
-        self.theirs.as_deref()
-    }
-
-    /// Whether it says that it will not download anything more (BEP 21).
-    #[must_use]
-    pub const fn is_upload_only(&self) -> bool {
-        self.upload_only
-    }
-
-    /// Blocks asked and not answered, in the order asked.
-    pub fn asked(&self) -> impl ExactSizeIterator<Item = &Block> {
-        self.asking.asked()
-    }
-
-    /// Requests of its that wait.
-    #[must_use]
-    pub fn requests_waiting(&self) -> usize {
-        self.serving.len()
-    }
-
-    /// Payload bytes per second from it.
-    #[must_use]
-    pub fn down_rate(&self, now: Instant) -> u64 {
-        self.down.rate(now)
-    }
-
-    /// Payload bytes per second to it.
-    #[must_use]
-    pub fn up_rate(&self, now: Instant) -> u64 {
-        self.up.rate(now)
-    }
-
-    /// Bytes exchanged so far.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        Totals { protocol_up: self.outgoing.protocol_bytes, ..self.totals }
     }
 }
 

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::*;
 use crate::id::PeerId;
 use crate::rng::{Rng, Seed};
-use crate::wire::extended::UPLOAD_ONLY_ID;
+use crate::wire::extended::{ExtensionIds, METADATA_ID, UPLOAD_ONLY_ID};
+use crate::wire::metadata::MetadataMessage;
 use crate::wire::{Handshake, Reserved};
 
 const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8 };
@@ -21,12 +22,14 @@ struct Scene {
     rng: Rng,
     out: Vec<Action>,
     said: Decoder,
+    /// Bytes the driver holds.
+    held: u32,
 }
 
 impl Scene {
     fn new(peer: Peer) -> Self {
         let said = Decoder::new(wire::DecoderLimits { bitfield_len: 1, ..wire::DecoderLimits::default() });
-        Self { peer, now: Instant::ZERO, rng: Rng::new(Seed([0; 32])), out: Vec::new(), said }
+        Self { peer, now: Instant::ZERO, rng: Rng::new(Seed([0; 32])), out: Vec::new(), said, held: 0 }
     }
 
     /// We dialled, both introduced themselves, and we have `have`.
@@ -50,8 +53,11 @@ impl Scene {
         let result = act(&mut self.peer, &mut cx);
         self.peer.flush(&mut cx);
         for action in &self.out {
-            if let Action::Send(Segment::Bytes(bytes)) = action {
-                self.said.push(bytes.clone());
+            if let Action::Send(segment) = action {
+                self.held += segment.len();
+                if let Segment::Bytes(bytes) = segment {
+                    self.said.push(bytes.clone());
+                }
             }
         }
         self.out.retain(|action| !matches!(action, Action::Send(_)));
@@ -62,6 +68,11 @@ impl Scene {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.act(|peer, cx| peer.receive(bytes.into(), cx))
+    }
+
+    /// The system takes all that the driver holds.
+    fn sends_all(&mut self) {
+        assert!(self.peer.sent(core::mem::take(&mut self.held), self.now));
     }
 
     /// The messages we have sent since last asked.
@@ -391,4 +402,75 @@ fn who_owes_us_blocks_but_still_says_something_is_kept() {
         scene.hears(&Message::KeepAlive).unwrap();
     }
     assert!(scene.peer.is_snubbed());
+}
+
+/// A peer that understands `ut_metadata` as its extension 9, and somebody's metadata of 40,000 bytes.
+fn asks_for_metadata() -> (Scene, Bytes) {
+    let mut scene = Scene::fast();
+    let ids = ExtensionIds { ut_metadata: Some(9), ..ExtensionIds::default() };
+    let payload = ExtendedHandshake { ids, ..ExtendedHandshake::default() }.encode().into();
+    scene.hears(&Message::Extended { id: 0, payload }).unwrap();
+    scene.out.clear();
+    scene.said();
+    (scene, (0..40_000_u32).map(|n| n as u8).collect())
+}
+
+/// It asks for a piece of the metadata; what we answer.
+fn metadata(
+    scene: &mut Scene,
+    piece: u32,
+    info: &Bytes,
+) -> Result<Vec<Option<MetadataMessage>>, CloseReason> {
+    let payload = MetadataMessage::Request { piece }.encode().into();
+    scene.hears(&Message::Extended { id: METADATA_ID, payload })?;
+    for action in core::mem::take(&mut scene.out) {
+        let Action::MetadataRequested(piece) = action else {
+            panic!("{action:?} after a request for metadata")
+        };
+        scene.act(|peer, cx| peer.admit_metadata(piece, info, cx))?;
+    }
+    let heard = |message| match message {
+        Message::Extended { id: 9, payload } => MetadataMessage::parse(&payload),
+        other => panic!("{other:?} in place of metadata"),
+    };
+    Ok(scene.said().into_iter().map(heard).collect())
+}
+
+#[test]
+fn metadata_is_given_piece_by_piece_and_what_is_beyond_it_is_refused() {
+    let (mut scene, info) = asks_for_metadata();
+    for piece in [1, 0, 2] {
+        scene.sends_all();
+        let start = piece as usize * 16_384;
+        let data = info.slice(start..40_000.min(start + 16_384));
+        let want = MetadataMessage::Data { piece, total: 40_000, data };
+        assert_eq!(metadata(&mut scene, piece, &info), Ok(vec![Some(want)]));
+    }
+    for piece in [3, u32::MAX] {
+        assert_eq!(metadata(&mut scene, piece, &info), Ok(vec![Some(MetadataMessage::Reject { piece })]));
+    }
+}
+
+#[test]
+fn metadata_waits_until_the_connection_has_room_and_is_not_given_without_end() {
+    let (mut scene, info) = asks_for_metadata();
+    assert_eq!(metadata(&mut scene, 0, &info).unwrap().len(), 1);
+    assert_eq!(metadata(&mut scene, 1, &info), Ok(vec![]), "nothing has left yet");
+    assert_eq!(metadata(&mut scene, 1, &info), Ok(vec![]), "nor is anything answered twice");
+    assert!(scene.peer.waits_for_metadata());
+    scene.sends_all();
+    scene.act(|peer, cx| peer.serve_metadata(&info, cx));
+    assert_eq!(scene.said().len(), 1);
+
+    let (mut given, mut refused) = (2, 0);
+    let end = loop {
+        scene.sends_all();
+        match metadata(&mut scene, 0, &info).map(|said| said.into_iter().flatten().next()) {
+            Ok(Some(MetadataMessage::Data { .. })) => given += 1,
+            Ok(Some(MetadataMessage::Reject { .. })) => refused += 1,
+            Ok(other) => panic!("{other:?}"),
+            Err(reason) => break reason,
+        }
+    };
+    assert_eq!((given, refused, end), (8, 100, CloseReason::MetadataFlood));
 }

@@ -111,8 +111,18 @@ impl Torrent {
     pub fn sent(&mut self, key: PeerKey, bytes: u32, turn: &mut Turn<'_>) -> bool {
         let Some(slot) = self.peers.get_mut(key) else { return true };
         let held = slot.peer.sent(bytes, turn.now);
-        if slot.peer.requests_waiting() > 0 {
+        let (blocks, metadata) = (slot.peer.requests_waiting() > 0, slot.peer.waits_for_metadata());
+        if metadata {
+            let info = self.metainfo.info.raw.clone();
+            self.let_act(key, turn, |peer, cx| {
+                peer.serve_metadata(&info, cx);
+                Ok(())
+            });
+        }
+        if blocks {
             self.serve(key, turn);
+        }
+        if blocks || metadata {
             self.end_turn(key, turn);
         }
         held
@@ -210,6 +220,10 @@ impl Torrent {
             // Somebody to give a slot to, or a slot to give to somebody: the choker looks at once.
             peer::Action::Interested(_) => self.choker.slot_freed(turn.now),
             peer::Action::Extended => self.extended(key, turn),
+            peer::Action::MetadataRequested(piece) => {
+                let info = self.metainfo.info.raw.clone();
+                self.let_act(key, turn, |peer, cx| peer.admit_metadata(piece, &info, cx));
+            }
             // What may be asked now is looked at at the end of every turn.
             peer::Action::Unchoked | peer::Action::Choked | peer::Action::Hint | peer::Action::Snubbed => {}
             peer::Action::Has | peer::Action::Have(_) => {} // let_act has counted them
@@ -257,6 +271,7 @@ impl Torrent {
             client: Some(self.settings.client_name.clone()),
             port: self.settings.listen_port,
             request_queue: Some(self.settings.peer.requests_max),
+            metadata_size: Some(self.metainfo.info.raw.len() as u32),
             your_ip: Some(slot.address.ip()),
             ..ExtendedHandshake::default()
         };

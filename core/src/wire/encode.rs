@@ -44,8 +44,7 @@ impl Message {
             Self::Reject(block) => of_block(id::REJECT, *block, out),
             Self::AllowedFast(piece) => of_piece(id::ALLOWED_FAST, *piece, out),
             Self::Extended { id, payload } => {
-                prefix(2 + payload.len(), id::EXTENDED, out);
-                out.push(*id);
+                extended_header(*id, payload.len() as u32, out);
                 out.extend_from_slice(payload);
             }
             Self::Unknown { id } => bare(*id, out),
@@ -62,6 +61,12 @@ pub fn piece_header(block: Block, out: &mut Vec<u8>) {
     bytes[5..9].copy_from_slice(&block.piece.0.to_be_bytes());
     bytes[9..].copy_from_slice(&block.offset.to_be_bytes());
     out.extend_from_slice(&bytes);
+}
+
+/// Appends the 6 bytes before the payload of an extension's message (BEP 10). The caller sends the `len` bytes itself.
+pub fn extended_header(id: u8, len: u32, out: &mut Vec<u8>) {
+    prefix(2 + len as usize, id::EXTENDED, out);
+    out.push(id);
 }
 
 /// Appends the 17 bytes that ask for `block`.

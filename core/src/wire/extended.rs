@@ -56,13 +56,16 @@ pub const HANDSHAKE_ID: u8 = 0;
 /// The extended message id under which we receive changes of `upload_only`.
 pub const UPLOAD_ONLY_ID: u8 = 3;
 
+/// The extended message id under which we are asked for metadata (BEP 9).
+pub const METADATA_ID: u8 = 2;
+
 /// Longer names are cut: they are for people to read.
 pub const CLIENT_CHARS_MAX: usize = 64;
 
 impl ExtensionIds {
     /// Those we listen to.
     pub const OURS: Self = Self {
-        ut_metadata: None,
+        ut_metadata: Some(METADATA_ID),
         ut_pex: None,
         lt_donthave: None,
         ut_holepunch: None,

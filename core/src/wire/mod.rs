@@ -34,6 +34,7 @@ mod error;
 pub mod extended;
 mod handshake;
 mod message;
+pub mod metadata;
 mod peer_id;
 
 pub use allowed_fast::{ALLOWED_FAST_MAX, allowed_fast};
