@@ -82,9 +82,6 @@ impl Engine {
         self.common.slots.set(self.config.upload_slots, rates.upload);
         self.download.set_rate(self.now, rates.download);
         self.common.download_limit = rates.download;
-        if self.stopping == Stopping::Told {
-            return;
-        }
         self.deadlines.arm(Owner::Throttle, Some(self.now));
     }
 
@@ -99,9 +96,7 @@ impl Engine {
     pub fn set_torrent_limits(&mut self, now: Instant, id: TorrentId, rates: RateLimits) {
         self.advance(now);
         self.with_torrent(id, |torrent, turn| torrent.set_rates(rates, turn));
-        if self.stopping != Stopping::Told {
-            self.deadlines.arm(Owner::Throttle, Some(self.now));
-        }
+        self.deadlines.arm(Owner::Throttle, Some(self.now));
     }
 
     /// Changes how many connections a torrent may have; `None` is as many as any. Those that were of least use

@@ -48,6 +48,7 @@ impl Owner {
 pub(super) struct Deadlines {
     set: BTreeSet<(Instant, Owner)>,
     armed: Armed,
+    ended: bool,
 }
 
 /// For when each owner is armed. Looked at with every packet, so what a look costs must not grow with the number
@@ -100,7 +101,7 @@ impl Armed {
 impl Deadlines {
     /// Wakes `owner` at `at`, or earlier if it is armed for earlier already.
     pub(super) fn arm(&mut self, owner: Owner, at: Option<Instant>) {
-        let Some(at) = at else { return };
+        let Some(at) = at.filter(|_| !self.ended) else { return };
         let at = at.round_up(DEADLINE_GRAIN);
         if let Some(armed) = self.armed.get(owner) {
             if armed <= at {
@@ -110,6 +111,11 @@ impl Deadlines {
         }
         self.armed.insert(owner, at);
         self.set.insert((at, owner));
+    }
+
+    /// Forgets them all, and any that would be armed from now on: the engine has stopped.
+    pub(super) fn end(&mut self) {
+        *self = Self { ended: true, ..Self::default() };
     }
 
     /// Forgets an owner that is gone.
@@ -155,6 +161,16 @@ mod tests {
         assert_eq!(deadlines.take_due(second(2)), None);
         assert_eq!(deadlines.wake().unwrap().reason, "download limit");
         deadlines.disarm(Owner::Throttle);
+        assert_eq!(deadlines.wake(), None);
+    }
+
+    #[test]
+    fn after_the_end_nothing_is_armed_any_more() {
+        let mut deadlines = Deadlines::default();
+        let now = Instant::from_micros(1_000_001);
+        deadlines.arm(Owner::Udp, Some(now));
+        deadlines.end();
+        deadlines.arm(Owner::Uplink, Some(now));
         assert_eq!(deadlines.wake(), None);
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::deadlines::{Deadlines, Owner};
+use super::deadlines::Owner;
 use super::limits::TRACKER_BODY_MAX;
 use super::{CloseHow, ConnOwner, Engine, Event, FetchRequest, NamedBy, Output, SaveKey, Segment, Stopping};
 use crate::cx::Cx;
@@ -107,7 +107,7 @@ impl Engine {
     pub(super) fn see_to_stopping(&mut self) {
         if self.stopping == Stopping::Asked && self.torrents.is_empty() && self.conns.is_empty() {
             self.stopping = Stopping::Told;
-            self.deadlines = Deadlines::default();
+            self.deadlines.end();
             self.out.push_back(Output::Event(Event::Stopped));
         }
     }
