@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pieceful_core::disk::DiskAction;
-use pieceful_core::engine::{CloseHow, Event, Input, Limits, Output};
+use pieceful_core::engine::{Call, CloseHow, Event, Input, Limits, Output};
 use pieceful_core::id::{ConnId, DiskOp, FetchId, ResolveId};
 
 /// How far a budget may be passed: the engine learns that it is full while it takes a read's blocks.
 const SLACK: u64 = 1 << 20;
+
+/// Once an engine gives up requests or says good-bye there may be so many times the usual of them under way: it does
+/// not wait for a tracker that is dead.
+const FAREWELLS: u32 = 8;
 
 /// Follows one engine's outputs and inputs.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ pub(crate) struct Checker {
     read: u64,
     fetches: BTreeSet<FetchId>,
     resolves: BTreeSet<ResolveId>,
+    /// Whether its user has had it stop something.
+    hurried: bool,
     stopped: bool,
 }
 
@@ -37,6 +43,12 @@ impl Checker {
     /// The engine took an incoming connection.
     pub(crate) fn accepted(&mut self, conn: ConnId) -> Result<(), String> {
         ensure(self.conns.insert(conn, Stream::default()).is_none(), || format!("{conn:?} is in use already"))
+    }
+
+    /// The engine's user says something.
+    pub(crate) fn command(&mut self, call: &Call) {
+        let stops = matches!(call, Call::Pause(_) | Call::Remove(_) | Call::Shutdown);
+        self.hurried |= stops;
     }
 
     /// Whether `output` is one that the engine may give now.
@@ -97,7 +109,8 @@ impl Checker {
             }
             Output::Fetch { fetch, .. } => {
                 ensure(self.fetches.insert(*fetch), || format!("{fetch:?} is in use already"))?;
-                within("fetches", self.fetches.len() as u64, self.limits.fetches_max.into())
+                let times = if self.hurried { FAREWELLS } else { 1 };
+                within("fetches", self.fetches.len() as u64, u64::from(self.limits.fetches_max * times))
             }
             Output::Event(Event::Stopped) => {
                 self.stopped = true;

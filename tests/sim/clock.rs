@@ -76,6 +76,7 @@ impl World {
             | Step::Readable { end }
             | Step::Retransmit { end }
             | Step::Closed { end }
+            | Step::Lingered { end }
             | Step::ScriptTimer { end } => of(end),
             Step::FaultEnds { .. }
             | Step::Syn { .. }

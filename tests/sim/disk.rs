@@ -88,11 +88,13 @@ impl Disk {
     /// Puts `data`'s pieces on the disk before anything starts.
     pub(crate) fn preload(&mut self, data: &Data, pieces: impl IntoIterator<Item = u32>) {
         self.expect(data);
+        let capacity = self.profile.capacity.take();
         for piece in pieces {
             let block = data.layout.whole(PieceIndex(piece));
             self.write(&data.layout, block, &[data.piece(piece)])
                 .expect("there is room for what is there already");
         }
+        self.profile.capacity = capacity;
         self.sync(&data.layout);
     }
 

@@ -49,6 +49,7 @@ impl World {
             Step::Retransmit { end } => self.retransmit(end),
             Step::Fin { end, reset } => self.fin(end, reset),
             Step::Closed { end } => self.closed_as_told(end),
+            Step::Lingered { end } => self.lingered(end),
             Step::ScriptTimer { end } => self.script_woken(end),
             Step::Dial { node, to } => self.dial(node, to, Holder::Script),
         }

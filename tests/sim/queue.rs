@@ -47,6 +47,8 @@ pub(crate) enum Step {
     Fin { end: EndId, reset: bool },
     /// This end has closed as its owner asked.
     Closed { end: EndId },
+    /// This end was to be closed once all is sent, and has had time for it.
+    Lingered { end: EndId },
     /// A scripted peer asked to be woken.
     ScriptTimer { end: EndId },
     /// A scripted peer dials.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::{Call, CloseHow, Input, StreamEnd};
+use pieceful_std::session::LINGER_TIME;
 
 use crate::World;
 use crate::node::Kind;
@@ -107,8 +108,18 @@ impl World {
 
     pub(crate) fn close(&mut self, end: EndId, how: CloseHow) {
         match how {
-            CloseHow::AfterSend => self.tcp.finish(end, true, &mut net!(self)),
+            CloseHow::AfterSend => {
+                self.tcp.finish(end, true, &mut net!(self));
+                self.queue.after(LINGER_TIME, Step::Lingered { end });
+            }
             CloseHow::Now => self.close_now(end),
+        }
+    }
+
+    /// The other side has not taken the last bytes in all that time: as a driver does, nobody waits for it any longer.
+    pub(crate) fn lingered(&mut self, end: EndId) {
+        if self.tcp.end(end).holder != Holder::Nobody {
+            self.close_now(end);
         }
     }
 

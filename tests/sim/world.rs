@@ -381,6 +381,7 @@ impl World {
         self.note(index, format_args!("is told by its user: {call:?}"));
         let node = self.engine_node_mut(name);
         node.record(now, || call.clone());
+        node.checker.command(&call);
         let returned = node.engine.as_mut().expect("a node that runs").call(now, call);
         self.drain(index);
         returned
