@@ -1,57 +1,87 @@
-//! The simulator as a program: tapes of real sessions, played again.
+//! The simulator as a program: swarms by number, scenarios by chance, and tapes of sessions, played again.
 
-use std::io::{BufWriter, Write as _};
+mod play;
+mod progress;
+mod scenarios;
+mod swarm;
+
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use pieceful_core::engine::Output;
-use pieceful_std::tape::{PlayError, Tape};
+use clap::{ArgGroup, Parser};
 
-/// Plays a tape of a real session to an engine without sockets, files or a clock
+/// Runs whole swarms in virtual time, without sockets, files or a clock
 ///
-/// The engine has to say the same as when the tape was made. Exit status: 0 it does, 1 it does not, or the tape
-/// is no tape.
+/// Everything follows from the seed: what is run again is the same again. Exit status: 0 all went well, 1 it did
+/// not, 2 the arguments make no sense.
 #[derive(Debug, Parser)]
-#[command(name = "sim")]
+#[command(name = "sim", group = ArgGroup::new("what").required(true))]
 struct Args {
-    /// The tape, made with `pieceful get --record FILE` or `pieceful seed --record FILE`
-    #[arg(long, value_name = "FILE")]
-    tape: PathBuf,
+    /// Run a swarm of seeds and leechers, and show how each fared
+    #[arg(long, value_name = "N", group = "what")]
+    seed: Option<u64>,
+    /// How many nodes the swarm has; one in twenty is a seed
+    #[arg(long, value_name = "N", default_value_t = 50, requires = "seed",
+          value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    nodes: u32,
+    /// How many of a hundred packets get lost
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, requires = "seed",
+          value_parser = clap::value_parser!(u32).range(0..=50))]
+    loss: u32,
+    /// How many MiB the swarm's torrent has
+    #[arg(long, value_name = "MIB", default_value_t = 16, requires = "seed",
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    size: u32,
+
+    /// Print the scenario that chance makes of a seed, and run it
+    #[arg(long, value_name = "SEED", group = "what")]
+    scenario: Option<u64>,
+    /// Run a scenario that was written down
+    #[arg(long, value_name = "FILE", group = "what")]
+    file: Option<PathBuf>,
+
+    /// Run so many scenarios made by chance, and print those that fail
+    #[arg(long, value_name = "N", group = "what", value_parser = clap::value_parser!(u64).range(1..))]
+    scenarios: Option<u64>,
+    /// The first of their seeds
+    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "scenarios")]
+    from: u64,
+    /// How many are run at a time [default: one a core]
+    #[arg(long, value_name = "N", requires = "scenarios", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+
+    /// Play a tape, made with `pieceful get --record FILE` or `pieceful seed --record FILE`, or by a scenario that
+    /// failed: the engine has to say the same as when it was made
+    #[arg(long, value_name = "FILE", group = "what")]
+    tape: Option<PathBuf>,
     /// Print every output of the engine, with its time in seconds
-    #[arg(long)]
+    #[arg(long, requires = "tape")]
     show: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match play(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if let PlayError::Differs { said, .. } = &error {
-                said.iter().for_each(|line| eprintln!("  {line}"));
-            }
-            eprintln!("error: {}: {error}", args.tape.display());
-            ExitCode::FAILURE
-        }
-    }
+    let went_well = if let Some(tape) = &args.tape {
+        play::play(tape, args.show)
+    } else if let Some(count) = args.scenarios {
+        let jobs = args.jobs.map_or_else(cores, usize::from);
+        scenarios::many(args.from..args.from.saturating_add(count), jobs)
+    } else if let Some(seed) = args.scenario {
+        scenarios::one(&pieceful_tests::Scenario::random(seed))
+    } else if let Some(file) = &args.file {
+        scenarios::read(file)
+    } else {
+        swarm::run(&swarm::Swarm {
+            seed: args.seed.unwrap_or_default(),
+            nodes: args.nodes,
+            loss: args.loss,
+            size: args.size,
+        })
+    };
+    if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn play(args: &Args) -> Result<(), PlayError> {
-    let mut tape = Tape::open(&args.tape)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let played = tape.play(|now, output| {
-        if args.show && !matches!(output, Output::Idle { .. }) {
-            let _ = writeln!(out, "{:>14.6} {output:?}", now.as_micros() as f64 / 1e6); // nobody reads it any more
-        }
-    })?;
-    let end = if played.cut_short { "; it ends in the middle of a record" } else { "" };
-    let _ = writeln!(
-        out,
-        "{} calls in {:.3} s, {} outputs: all as on the tape{end}",
-        played.calls,
-        played.span.as_secs_f64(),
-        played.outputs
-    ); // nobody reads it any more
-    Ok(())
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -9,7 +9,7 @@ use crate::services::Services;
 use crate::{DiskProfile, Manner, Names, UdpProfile, World};
 
 /// One thing that goes wrong at one node. What lasts is over after its span, or at [`World::heal`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Fault {
     /// Its engine is killed, and another starts at once on what its disk holds.
     Restart,

@@ -6,7 +6,7 @@ use pieceful_core::rng::Rng;
 use pieceful_core::time::Instant;
 
 /// A node's way to everybody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// Bytes per second away from the node.
     pub up: u64,

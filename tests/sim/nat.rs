@@ -8,7 +8,7 @@ use pieceful_core::time::Instant;
 
 /// What stands between a node and the others. Nobody can open a connection to a node behind a router; datagrams
 /// get in as answers do (the names are those of RFC 3489).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Nat {
     /// Nothing.
     #[default]

@@ -99,7 +99,7 @@ impl Default for Spec {
 }
 
 /// Which pieces are on a disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Has {
     /// None, and no file either.
     Nothing,

@@ -15,7 +15,7 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
 const RESOLVE_TIME: Duration = Duration::from_millis(30);
 
 /// How a node's name servers behave when they do not as they should.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Names {
     /// They know no name at all.
     Unknown,

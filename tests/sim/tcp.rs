@@ -23,7 +23,7 @@ const ROOM_MIN: u32 = 8 << 10;
 const CHUNK: u32 = 32 << 10;
 
 /// How the bytes of a stream are cut into reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Segmentation {
     /// As they were handed over.
     Natural,

@@ -11,7 +11,7 @@ use pieceful_core::time::Instant;
 use crate::services::FETCH_PATIENCE;
 
 /// How a tracker behaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Manner {
     /// Answers as it should.
     #[default]
@@ -21,15 +21,15 @@ pub enum Manner {
     /// Answers after this long; a driver that fetches gives up after 30 s.
     Slow(Duration),
     /// Answers every announce with this failure reason.
-    Refuses(&'static str),
+    Refuses(String),
     /// Answers with this status and body; a UDP tracker with this body.
-    Says(u16, &'static [u8]),
+    Says(u16, Bytes),
     /// Answers with something that is not so.
     Lies(Lie),
 }
 
 /// What a tracker says that is not so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Lie {
     /// Bytes that mean nothing.
     Garbage,
@@ -123,7 +123,7 @@ impl Tracker {
             Manner::Says(_, body) if body.len() > request.limit as usize => {
                 at_once(Err(FetchError::TooLong { limit: request.limit }))
             }
-            Manner::Says(status, body) => at_once(answer(*status, Bytes::from_static(body))),
+            Manner::Says(status, body) => at_once(answer(*status, body.clone())),
             Manner::Lies(lie) => {
                 let truth = self.announce(now, from, &request.url);
                 at_once(answer(200, lie.in_bencode(truth).into()))

@@ -11,7 +11,7 @@ use crate::link::Lossy;
 use crate::queue::Step;
 
 /// What happens to datagrams on their way, each in a thousand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct UdpProfile {
     /// How many get lost.
     pub lost: u32,

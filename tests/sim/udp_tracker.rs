@@ -109,13 +109,13 @@ impl World {
             let transaction = data.get(12..16).unwrap_or(&[0; 4]);
             [&3_u32.to_be_bytes(), transaction, reason.as_bytes()].concat()
         };
-        let (time, said) = match manner {
+        let (time, said) = match &manner {
             Manner::Down => return,
             Manner::Up => (Duration::ZERO, tracker.hear(now, from, data, None)),
-            Manner::Slow(time) => (time, tracker.hear(now, from, data, None)),
+            Manner::Slow(time) => (*time, tracker.hear(now, from, data, None)),
             Manner::Refuses(reason) => (Duration::ZERO, Some(refusal(reason))),
             Manner::Says(_, body) => (Duration::ZERO, Some(body.to_vec())),
-            Manner::Lies(lie) => (Duration::ZERO, tracker.hear(now, from, data, Some(lie))),
+            Manner::Lies(lie) => (Duration::ZERO, tracker.hear(now, from, data, Some(*lie))),
         };
         if manner == Manner::Lies(Lie::Elsewhere) {
             address.set_port(address.port() ^ 1);

@@ -17,6 +17,7 @@ mod nat;
 mod odd_peers;
 mod partitions;
 mod rates;
+mod regressions;
 mod seeding;
 mod services;
 mod trackers;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use pieceful_core::engine::Event;
 use pieceful_tests::{Data, Manner, World};
 
@@ -70,10 +71,10 @@ fn a_dead_tracker_does_not_keep_the_live_one_waiting() {
     for manner in [
         Manner::Down,
         Manner::Slow(Duration::from_secs(600)),
-        Manner::Refuses("not today"),
-        Manner::Says(500, b"oh"),
-        Manner::Says(404, b"d5:peers0:e"),
-        Manner::Says(200, b"\x00\x01 not bencode"),
+        Manner::Refuses("not today".into()),
+        Manner::Says(500, Bytes::from_static(b"oh")),
+        Manner::Says(404, Bytes::from_static(b"d5:peers0:e")),
+        Manner::Says(200, Bytes::from_static(b"\x00\x01 not bencode")),
     ] {
         let mut world = strangers(53, &["http://dead.sim", "http://tracker.sim"]);
         world.tracker_mut(0).manner = manner.clone();
@@ -118,7 +119,9 @@ fn a_tracker_on_the_internet_cannot_make_us_dial_local_machines() {
     // 127.0.0.1:80, 10.0.0.1:80, 192.168.1.1:80 in compact form.
     world.tracker_mut(0).manner = Manner::Says(
         200,
-        b"d8:intervali900e5:peers18:\x7f\x00\x00\x01\x00\x50\x0a\x00\x00\x01\x00\x50\xc0\xa8\x01\x01\x00\x50e",
+        Bytes::from_static(
+            b"d8:intervali900e5:peers18:\x7f\x00\x00\x01\x00\x50\x0a\x00\x00\x01\x00\x50\xc0\xa8\x01\x01\x00\x50e",
+        ),
     );
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.status("bob").known_peers, 0);

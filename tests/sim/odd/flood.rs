@@ -9,7 +9,7 @@ use crate::script::{Script, Talk};
 use crate::words;
 
 /// What a flood consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Flood {
     /// Requests for one block after the other, many times over.
     Requests,
@@ -74,7 +74,7 @@ impl Flood {
         let pieces = talk.data.pieces();
         let piece = n % pieces;
         let len = talk.data.piece(piece).len() as u32;
-        let offset = n / pieces * BLOCK_LEN % len.next_multiple_of(BLOCK_LEN);
+        let offset = (n / pieces).wrapping_mul(BLOCK_LEN) % len.next_multiple_of(BLOCK_LEN);
         let block = (piece, offset, BLOCK_LEN.min(len - offset));
         let two = |one: bytes::Bytes, other: bytes::Bytes| if n.is_multiple_of(2) { one } else { other };
         match self {
@@ -119,7 +119,7 @@ impl Flood {
 }
 
 /// A peer that floods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Flooder {
     /// With what.
     pub with: Flood,

@@ -22,7 +22,7 @@ use flood::Flooding;
 use taker::Taking;
 
 /// What a scripted peer is like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Odd {
     /// It shares, more or less.
     Sharer(Sharer),
@@ -37,7 +37,7 @@ pub enum Odd {
 }
 
 /// How a peer that dials behaves as a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Calls {
     /// Connections that it opens at once, each under a name of its own.
     pub connections: u32,

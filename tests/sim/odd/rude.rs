@@ -9,7 +9,7 @@ use crate::script::{MakeScript, Script, Talk};
 use crate::words;
 
 /// A peer that greets and then says one thing that it should not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rude {
     /// Another torrent's hash instead of the right one.
     pub wrong_hash: bool,
@@ -48,7 +48,7 @@ impl Script for Rude {
 }
 
 /// A peer that is never done: some bytes, then a pause, then some more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Slow {
     /// The pause between two of its bytes.
     pub pause: Duration,

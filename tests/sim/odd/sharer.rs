@@ -12,7 +12,7 @@ use crate::script::{MakeScript, Script, Talk};
 use crate::words::{self, Listener, Said};
 
 /// How a peer tells what it has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Offer {
     /// A bitfield with everything.
     #[default]
@@ -30,7 +30,7 @@ pub enum Offer {
 }
 
 /// What a peer does with a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Answer {
     /// Sends the block.
     #[default]
@@ -52,7 +52,7 @@ pub enum Answer {
 }
 
 /// A peer that shares as most do, but for what is set here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sharer {
     /// How it tells what it has.
     pub offer: Offer,

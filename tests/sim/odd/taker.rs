@@ -5,7 +5,7 @@ use crate::script::{Script, Talk};
 use crate::words::{self, Listener, Said};
 
 /// A free rider: it has nothing, wants everything, and takes what it can get.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Taker {
     /// Says it speaks the fast extension (BEP 6), and takes what it is allowed while choked.
     pub fast: bool,
