@@ -113,7 +113,7 @@ impl Torrent {
         }
     }
 
-    /// A piece was hashed, or could not be read.
+    /// A piece was hashed, or is not all there.
     pub(super) fn checked(&mut self, piece: PieceIndex, done: Option<DiskDone>, turn: &mut Turn<'_>) {
         let Stage::Checking(check) = &mut self.stage else { return };
         check.outstanding -= 1;

@@ -43,7 +43,7 @@ pub use uplink::Uplink;
 pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
 
 use crate::choke::{Choker, Recent};
-use crate::disk::{Allocation, Budget, DiskAction, DiskDone, DiskError, Layout, LayoutError};
+use crate::disk::{Allocation, Budget, DiskAction, DiskDone, DiskError, DiskErrorKind, Layout, LayoutError};
 use crate::id::{Block, ConnId, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
 use crate::metainfo::Metainfo;
 use crate::peer::{self, CloseReason, Hello, Peer};
@@ -524,6 +524,10 @@ impl Torrent {
         match (task, result) {
             (Task::Open, Ok(DiskDone::Opened(existing))) => self.opened(existing, turn),
             (Task::Prepare, Ok(_)) => self.prepared(turn),
+            // What cannot be read may be there all the same: it is neither missing nor to be written over.
+            (Task::Check(_), Err(error)) if error.kind != DiskErrorKind::Missing => {
+                self.fail(error.into(), turn);
+            }
             (Task::Check(piece), result) => self.checked(piece, result.ok(), turn),
             (Task::Write(block), Ok(_)) => self.written(block),
             (Task::Verify(piece), Ok(DiskDone::Hashed(digest))) => self.hashed(piece, digest, turn),
