@@ -16,6 +16,8 @@ pub(crate) struct Clock {
     pub(crate) ahead: Duration,
     /// Wake-ups come late by up to so much.
     pub(crate) late: Duration,
+    /// No wake-up comes before.
+    pub(crate) not_before: Instant,
     /// After everything that happens its engine is told so many times that time has passed, which it has not.
     pub(crate) again: u32,
     /// It is suspended: nothing happens in it.

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pieceful_core::engine::{Call, Event, Input, Output, Segment};
+use pieceful_core::disk::DiskError;
+use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment};
 
 use crate::World;
+use crate::nth::{LATE, Operation};
 use crate::queue::Step;
 use crate::tcp::Holder;
 use crate::words::Said;
@@ -95,6 +97,10 @@ impl World {
         if owner.wake.is_none_or(|(at, _)| at > now) {
             return self.arm(node);
         }
+        if self.nth.due(|operation| operation == Operation::Timer).is_some() {
+            owner.clock.not_before = now + LATE;
+            return self.arm(node);
+        }
         let shown = owner.clock.shows(now);
         owner.record(shown, || Call::Timeout);
         if let Some(engine) = &mut owner.engine {
@@ -120,7 +126,7 @@ impl World {
         let Some((at, _)) = owner.wake else { return };
         let late = owner.clock.late.as_micros() as u32;
         let late = if late > 0 { self.rng.below(late) } else { 0 };
-        let at = at.max(now) + Duration::from_micros(late.into());
+        let at = at.max(now).max(owner.clock.not_before) + Duration::from_micros(late.into());
         if owner.armed.is_none_or(|armed| armed > at) {
             owner.armed = Some(at);
             let life = owner.life;
@@ -166,6 +172,12 @@ impl World {
                 };
                 let end = owner.conns.get(&conn).copied();
                 match (end, bytes) {
+                    // Its owner has more to say: it hears of it a moment later.
+                    (Some(end), _) if self.fails(Operation::Send) => {
+                        for end in [end, end.other()] {
+                            self.queue.at(now, Step::Fin { end, reset: true });
+                        }
+                    }
                     (Some(end), Ok(bytes)) => self.send(end, bytes),
                     (Some(end), Err(_)) => self.close_now(end),
                     (None, _) => {}
@@ -187,21 +199,37 @@ impl World {
                     self.close(end, how);
                 }
             }
+            Output::Datagram { .. } if self.nth.due(|kind| kind == Operation::Datagram).is_some() => {}
             Output::Datagram { to, data } => self.datagram(node, to, &data),
             Output::Disk { op, torrent, action } => {
                 let at = owner.disk.schedule(now, torrent, &action, &mut self.rng);
                 self.note(node, format_args!("disk: {op:?} {action:?}"));
-                self.queue.at(at, Step::Disk { node, life, op, torrent, action });
+                let fails = self.nth.due(|operation| matches!(operation, Operation::Disk(_)));
+                let step = match fails {
+                    Some(Operation::Disk(kind)) => {
+                        let message = "the n-th of its kind".to_owned();
+                        let input = Input::Disk { op, result: Err(DiskError { kind, file: None, message }) };
+                        Step::Answer { node, life, input }
+                    }
+                    _ => Step::Disk { node, life, op, torrent, action },
+                };
+                self.queue.at(at, step);
             }
             Output::Resolve { query, host } => {
-                let (time, result) = self.look_up(node, &host);
+                let (time, result) = match self.fails(Operation::Resolve) {
+                    true => (Duration::ZERO, Err(ResolveError::Failed)),
+                    false => self.look_up(node, &host),
+                };
                 self.note(node, format_args!("resolve {host}"));
                 let input = Input::Resolved { query, result };
                 self.queue.after(time, Step::Answer { node, life, input });
             }
             Output::Fetch { fetch, request } => {
                 self.note(node, format_args!("fetch {}", request.url));
-                let (time, result) = self.fetch(node, &request);
+                let (time, result) = match self.fails(Operation::Fetch) {
+                    true => (Duration::ZERO, Err(FetchError::Connect("connection refused".into()))),
+                    false => self.fetch(node, &request),
+                };
                 let way = 2 * self.links[node].link.delay + Duration::from_millis(20);
                 let input = Input::Fetched { fetch, result };
                 self.queue.after(way + time, Step::Answer { node, life, input });

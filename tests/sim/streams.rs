@@ -9,6 +9,7 @@ use pieceful_std::session::LINGER_TIME;
 
 use crate::World;
 use crate::node::Kind;
+use crate::nth::Operation;
 use crate::odd::Calls;
 use crate::queue::Step;
 use crate::script::{Act, Script, Talk};
@@ -33,7 +34,9 @@ impl World {
         if let (Holder::Engine { conn, .. }, Some(engine)) = (holder, self.nodes[node].engine_mut()) {
             engine.conns.insert(conn, end);
         }
-        if target.is_some() {
+        if self.fails(Operation::Connect) {
+            self.queue.at(self.queue.now, Step::ConnectFailed { conn, end: StreamEnd::Refused });
+        } else if target.is_some() {
             let delay = self.tcp.delay(end, &net!(self));
             self.queue.after(delay, Step::Syn { conn });
         } else {

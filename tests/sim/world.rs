@@ -15,6 +15,7 @@ use crate::fault::Lasting;
 use crate::link::LinkState;
 use crate::nat::Mappings;
 use crate::node::{EngineNode, Has, Kind, Node, ScriptNode, Spec, address};
+use crate::nth::Nth;
 use crate::odd::{Calls, Odd};
 use crate::paths::Cut;
 use crate::queue::{Queue, Step};
@@ -51,6 +52,7 @@ pub struct World {
     pub(crate) udp: UdpProfile,
     pub(crate) trackers: Vec<Tracker>,
     pub(crate) lasting: Lasting,
+    pub(crate) nth: Nth,
     /// How many machines sleep.
     pub(crate) asleep: u32,
     /// Packets that vanish, by the number of the fault they do so for.
@@ -79,6 +81,7 @@ impl World {
             udp: UdpProfile::default(),
             trackers: Vec::new(),
             lasting: Lasting::default(),
+            nth: Nth::default(),
             asleep: 0,
             cuts: Vec::new(),
             hosts: BTreeMap::new(),

@@ -14,6 +14,7 @@ mod interest;
 mod limits;
 mod many;
 mod nat;
+mod nth;
 mod odd_peers;
 mod partitions;
 mod rates;
