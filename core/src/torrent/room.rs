@@ -19,6 +19,8 @@ use crate::time::Instant;
 const GRACE: Duration = Duration::from_secs(10);
 /// So long one that could be of use may be of none.
 const GRACE_PROMISING: Duration = Duration::from_secs(60);
+/// A network with more than one of so many places is a crowd.
+const CROWD_PART: u32 = 10;
 /// Most that give way at a time to addresses that nobody has tried yet: what waits there may be worse.
 const TURNOVER: usize = 10;
 
@@ -28,33 +30,37 @@ impl Torrent {
     }
 
     /// Makes room for a peer that is there and has said what it is here for; says whether there is room.
+    ///
+    /// One of no use gives way; of those, one of a crowd first, and for somebody of a crowd no others. If all are of
+    /// use, the one that exchanges least does among those of the network with most of them, unless the newcomer's
+    /// would have as many: one host can look as busy as a hundred peers, and as eager to come.
     pub(super) fn make_room(&mut self, from: SocketAddr, turn: &mut Turn<'_>) -> bool {
         if !self.is_full() {
             return true;
         }
-        let port = self.settings.listen_port.unwrap_or(0);
-        let of_equals = |slot: &Slot| (turn.outside.priority(port, slot.address), slot.since);
-        let idle = self.idle(turn.now).min_by_key(|(_, slot)| (worth(slot), of_equals(slot)));
-        let idle = idle.map(|(key, _)| key);
-        let Some(key) = idle.or_else(|| self.one_of_a_crowd(from, turn.now)) else { return false };
-        self.close(key, CloseReason::NoRoom, turn);
-        !self.is_full()
-    }
-
-    /// The peer that exchanges least among those of the network with most of them, if they are more than those of the
-    /// newcomer's would be. One host can look as busy as a hundred peers: no matter how, it has no place to itself
-    /// that somebody from elsewhere needs.
-    fn one_of_a_crowd(&self, from: SocketAddr, now: Instant) -> Option<PeerKey> {
         let mut networks: BTreeMap<IpAddr, u32> = BTreeMap::new();
         for slot in self.peers.values() {
             *networks.entry(network(slot.address)).or_default() += 1;
         }
-        let own = networks.get(&network(from)).copied().unwrap_or(0);
-        let (largest, most) = networks.into_iter().max_by_key(|&(_, peers)| peers)?;
-        let rate = |slot: &Slot| slot.peer.down_rate(now) + slot.peer.up_rate(now);
-        let theirs = self.peers.iter().filter(|(_, slot)| network(slot.address) == largest);
-        let least = theirs.min_by_key(|(_, slot)| (rate(slot), worth(slot), Reverse(slot.since)));
-        least.filter(|_| most > own + 1).map(|(key, _)| key)
+        let connections = |address| networks.get(&network(address)).copied().unwrap_or(0);
+        let of_crowd = |address| connections(address) > self.settings.peers_max / CROWD_PART;
+        let port = self.settings.listen_port.unwrap_or(0);
+        let of_equals = |slot: &Slot| (turn.outside.priority(port, slot.address), slot.since);
+        let idle = self
+            .idle(turn.now)
+            .filter(|(_, slot)| of_crowd(slot.address) || !of_crowd(from))
+            .min_by_key(|(_, slot)| (worth(slot), !of_crowd(slot.address), of_equals(slot)));
+        let least = || {
+            let (largest, most) = networks.iter().max_by_key(|(_, peers)| **peers)?;
+            let rate = |slot: &Slot| slot.peer.down_rate(turn.now) + slot.peer.up_rate(turn.now);
+            let theirs = self.peers.iter().filter(|(_, slot)| network(slot.address) == *largest);
+            let theirs = theirs.map(|(key, slot)| (key, &**slot));
+            let least = theirs.min_by_key(|(_, slot)| (rate(slot), worth(slot), Reverse(slot.since)));
+            least.filter(|_| *most > connections(from) + 1)
+        };
+        let Some((key, _)) = idle.or_else(least) else { return false };
+        self.close(key, CloseReason::NoRoom, turn);
+        !self.is_full()
     }
 
     /// Makes room for those that are due to be dialled. Only peers that show no sign of use give way.
