@@ -412,6 +412,7 @@ impl Session {
                     self.wanted.push(block);
                 }
             }
+            Action::Cancelled(block) => self.peer.forgo(block),
             _ => {}
         }
         Ok(())

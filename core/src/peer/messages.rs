@@ -65,9 +65,7 @@ impl Peer {
                 Ok(())
             }
             Message::Cancel(block) => {
-                if self.serving.cancel(block) {
-                    self.reject(block); // BEP 6: every request is answered, a cancelled one too
-                }
+                cx.out.push(Action::Cancelled(block));
                 Ok(())
             }
             Message::Reject(block) => self.on_reject(block, cx),

@@ -137,6 +137,11 @@ impl Serving {
         }
     }
 
+    /// Nothing that is being read is wanted any more.
+    pub(super) fn cancel_reads(&mut self) {
+        self.reading.iter_mut().for_each(|reading| reading.cancelled = true);
+    }
+
     /// Bytes being read for this peer.
     pub(super) fn reading_bytes(&self) -> u64 {
         self.reading.iter().map(|reading| u64::from(reading.block.len)).sum()

@@ -223,7 +223,7 @@ fn requests_are_served_in_order_and_cancelled_or_choked_ones_are_refused() {
         scene.hears(&Message::Request(block(0, number))).unwrap();
         scene.act(|peer, _| peer.admit(block(0, number), true)).unwrap();
     }
-    scene.hears(&Message::Cancel(block(0, 1))).unwrap();
+    scene.act(|peer, _| peer.forgo(block(0, 1)));
     assert_eq!(scene.peer.begin_read(), Some(block(0, 0)));
     let data = Bytes::from(vec![5; BLOCK_LEN as usize]);
     scene.act(|peer, cx| peer.end_read(block(0, 0), Some(data.clone()), cx));
@@ -240,6 +240,41 @@ fn requests_are_served_in_order_and_cancelled_or_choked_ones_are_refused() {
             Message::Reject(block(0, 3)),
         ]
     );
+}
+
+#[test]
+fn a_request_taken_back_in_the_same_breath_is_taken_back() {
+    let mut scene = Scene::fast();
+    scene.act(|peer, _| peer.unchoke());
+    let mut bytes = Vec::new();
+    for message in [Message::Request(block(0, 1)), Message::Cancel(block(0, 1))] {
+        message.encode(&mut bytes);
+    }
+    scene.act(|peer, cx| peer.receive(bytes.into(), cx)).unwrap();
+    let [Action::Requested(asked), Action::Cancelled(taken_back)] = scene.out[..] else {
+        panic!("{:?}", scene.out)
+    };
+    scene.act(|peer, _| peer.admit(asked, true)).unwrap();
+    scene.act(|peer, _| peer.forgo(taken_back));
+    assert_eq!(scene.peer.next_to_serve(), None);
+    assert_eq!(scene.said().last(), Some(&Message::Reject(block(0, 1))));
+}
+
+#[test]
+fn after_a_choke_nothing_comes_unless_each_request_has_an_answer_of_its_own() {
+    for fast in [false, true] {
+        let mut scene =
+            Scene::open(if fast { Reserved::NONE.with_fast() } else { Reserved::NONE }, &Bitfield::full(8));
+        scene.act(|peer, _| peer.unchoke());
+        scene.act(|peer, _| peer.admit(block(0, 0), true)).unwrap();
+        assert_eq!(scene.peer.begin_read(), Some(block(0, 0)));
+        scene.act(|peer, _| peer.choke());
+        scene.said();
+        let data = Bytes::from(vec![5; BLOCK_LEN as usize]);
+        scene.act(|peer, cx| peer.end_read(block(0, 0), Some(data.clone()), cx));
+        let served = scene.said().iter().any(|message| matches!(message, Message::Piece { .. }));
+        assert_eq!(served, fast);
+    }
 }
 
 #[test]

@@ -217,6 +217,7 @@ impl Torrent {
             peer::Action::Withdrawn(block) => self.withdrawn(key, block),
             peer::Action::Wasted(bytes) => self.past.wasted += u64::from(bytes),
             peer::Action::Requested(block) => self.requested(key, block, turn),
+            peer::Action::Cancelled(block) => slot.peer.forgo(block),
             // Somebody to give a slot to, or a slot to give to somebody: the choker looks at once.
             peer::Action::Interested(_) => self.choker.slot_freed(turn.now),
             peer::Action::Extended => self.extended(key, turn),
