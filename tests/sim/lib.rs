@@ -13,7 +13,7 @@
 //! ```
 
 mod asking;
-mod checker;
+pub mod checker;
 mod clock;
 #[path = "../conformance/mod.rs"]
 pub mod conformance;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use pieceful_core::disk::DiskError;
 use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment};
 
-use crate::World;
 use crate::nth::{LATE, Operation};
 use crate::queue::Step;
 use crate::tcp::Holder;
-use crate::words::Said;
+use crate::{Data, World};
 
 /// Wake-ups at one instant that lead to nothing, before it is called spinning.
 const IDLE_WAKES_MAX: u32 = 3;
@@ -74,7 +73,7 @@ impl World {
             other => self.note(node, format_args!("hears: {other:?}")),
         }
         let Some(owner) = self.nodes[node].engine_mut() else { return };
-        owner.checker.input(&input);
+        owner.checker.input(now, &input);
         owner.record(now, || Call::Handle(input.clone()));
         if let Some(engine) = &mut owner.engine {
             engine.handle(now, input);
@@ -102,6 +101,7 @@ impl World {
             return self.arm(node);
         }
         let shown = owner.clock.shows(now);
+        owner.checker.called(shown, &Call::Timeout);
         owner.record(shown, || Call::Timeout);
         if let Some(engine) = &mut owner.engine {
             engine.handle_timeout(shown);
@@ -142,12 +142,20 @@ impl World {
             let Some(engine) = &mut owner.engine else { return };
             let output = engine.poll();
             assert!(engine.breaches().is_none(), "the simulator broke the contract: {:?}", engine.breaches());
-            let checked = owner.checker.output(&output);
+            let disk = &owner.disk;
+            let mut checked = owner.checker.output(&output, &|data: &Data, piece| disk.holds(data, piece));
+            if matches!((&output, &checked), (Output::Idle { .. }, Ok(_))) {
+                checked = owner.checker.drained(engine).map(|()| None);
+            }
             self.transcript.write(now, node, &output);
-            if let Err(why) = checked {
-                self.note(node, format_args!("says: {output:?}"));
-                let name = self.nodes[node].name.clone();
-                self.fail(&format!("{name} breaks the contract: {why}"));
+            match checked {
+                Ok(None) => {}
+                Ok(Some(blamed)) => self.check_blame(node, blamed.ip()),
+                Err(why) => {
+                    self.note(node, format_args!("says: {output:?}"));
+                    let name = self.nodes[node].name.clone();
+                    self.fail(&format!("{name} does what it must not: {why}"));
+                }
             }
             if let Output::Idle { wake } = output {
                 owner_wake(self, node, wake.map(|wake| (wake.at, wake.reason)));
@@ -256,16 +264,6 @@ impl World {
             }
             _ => None,
         };
-        let missing = match (&event, &data) {
-            (Event::Finished { .. }, Some(data)) => {
-                (0..data.pieces()).find(|&piece| !owner.disk.holds(data, piece))
-            }
-            _ => None,
-        };
-        let blamed = match &event {
-            Event::PeerBanned { peer, .. } => Some(peer.ip()),
-            _ => None,
-        };
         let all = match (&event, &data) {
             (Event::Finished { .. }, _) => true,
             (Event::Checked { pieces, .. }, Some(data)) => *pieces == data.pieces(),
@@ -275,41 +273,13 @@ impl World {
         let first = data.is_some_and(|data| std::sync::Arc::ptr_eq(&data, &owner.torrents[0].1));
         owner.complete |= all && first;
         owner.events.push((now, event));
-        if let Some(ip) = blamed
-            && self.nodes.iter().any(|node| node.address.ip() == ip && node.is_honest())
-        {
-            let (name, blamed) = (self.nodes[node].name.clone(), self.called(ip));
-            self.fail(&format!("{name} bans {blamed}, which is honest"));
-        }
-        if let Some(piece) = missing {
-            let name = self.nodes[node].name.clone();
-            self.fail(&format!("{name} says it has finished, but piece {piece} on its disk is wrong"));
-        }
     }
 
-    /// What an engine says it has must be on its disk, hash-correct, when it says so.
-    pub(crate) fn check_claims(&mut self, node: usize, said: &[Said]) {
-        let Some(owner) = self.nodes[node].engine() else { return };
-        let Some((_, data)) = owner.torrents.first() else { return };
-        let claims = |piece: u32| match said {
-            said if said.contains(&Said::HaveAll) => true,
-            said => said.iter().any(|said| match said {
-                Said::Have(have) => *have == piece,
-                Said::Bitfield(bits) => {
-                    bits.get(piece as usize / 8).is_some_and(|byte| byte & (0x80 >> (piece % 8)) != 0)
-                }
-                _ => false,
-            }),
-        };
-        let has_claims =
-            said.iter().any(|said| matches!(said, Said::Have(_) | Said::Bitfield(_) | Said::HaveAll));
-        if !has_claims || owner.torrents.len() != 1 {
-            return;
-        }
-        if let Some(piece) = (0..data.pieces()).find(|&piece| claims(piece) && !owner.disk.holds(data, piece))
-        {
-            let name = self.nodes[node].name.clone();
-            self.fail(&format!("{name} says it has piece {piece}, which is not right on its disk"));
+    /// Nobody honest is ever said to have done wrong.
+    fn check_blame(&mut self, node: usize, ip: IpAddr) {
+        if self.nodes.iter().any(|node| node.address.ip() == ip && node.is_honest()) {
+            let (name, blamed) = (self.nodes[node].name.clone(), self.called(ip));
+            self.fail(&format!("{name} blames {blamed}, which is honest"));
         }
     }
 

@@ -66,7 +66,7 @@ impl World {
         let accepted = owner.engine.as_mut().and_then(|engine| engine.accept(now, from));
         if let Some(conn) = accepted {
             owner.conns.insert(conn, target);
-            let checked = owner.checker.accepted(conn);
+            let checked = owner.checker.accepted(now, conn, from);
             self.tcp.end_mut(target).holder = Holder::Engine { life, conn };
             self.note(node, format_args!("accepts {} as {conn:?}", self.called(from.ip())));
             if let Err(why) = checked {
@@ -101,12 +101,11 @@ impl World {
     pub(crate) fn send(&mut self, end: EndId, bytes: Bytes) {
         let node = self.tcp.end(end).node;
         let to = self.tcp.end(end.other()).node;
-        let said = self.tcp.send(end, bytes, &mut net!(self));
+        let said = self.tcp.send(end, bytes, self.trace.is_kept(), &mut net!(self));
         for said in &said {
             let to = &self.nodes[to].name;
             self.trace.write(self.queue.now, &self.nodes[node].name, format_args!("-> {to:<8} {said}"));
         }
-        self.check_claims(node, &said);
     }
 
     pub(crate) fn close(&mut self, end: EndId, how: CloseHow) {

@@ -170,11 +170,13 @@ impl Tcp {
         ids.filter(|&id| self.end(id).node == node && self.end(id).holder != Holder::Nobody).collect()
     }
 
-    /// Hands over bytes to send; answers what they mean.
-    pub(crate) fn send(&mut self, id: EndId, bytes: Bytes, net: &mut Net<'_>) -> Vec<Said> {
+    /// Hands over bytes to send; answers what they mean, if anybody wants to know.
+    pub(crate) fn send(&mut self, id: EndId, bytes: Bytes, tapped: bool, net: &mut Net<'_>) -> Vec<Said> {
         let mut said = Vec::new();
         let end = self.end_mut(id);
-        end.tap.hear(&bytes, &mut said);
+        if tapped {
+            end.tap.hear(&bytes, &mut said);
+        }
         end.pending_len += bytes.len() as u64;
         end.pending.push_back(bytes);
         self.pump(id, net);

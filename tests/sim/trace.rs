@@ -25,8 +25,13 @@ impl Default for Trace {
 }
 
 impl Trace {
+    /// Whether anything written is seen by anybody.
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.keep > 0 || self.live
+    }
+
     pub(crate) fn write(&mut self, now: Instant, node: &str, text: fmt::Arguments<'_>) {
-        if self.keep == 0 && !self.live {
+        if !self.is_kept() {
             return;
         }
         let micros = now.as_micros();

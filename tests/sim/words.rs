@@ -159,23 +159,34 @@ pub struct Listener {
     buffer: Vec<u8>,
     greeted: bool,
     keep_payload: bool,
-    /// Payload bytes of the current `piece` still to come, when they are not kept.
+    /// Payload bytes of the current `piece` still to come, when they are not kept, and what it says then.
     skip: usize,
+    skipped: Option<Said>,
 }
 
 impl Listener {
     /// Listens from the first byte on.
     #[must_use]
     pub const fn new(keep_payload: bool) -> Self {
-        Self { buffer: Vec::new(), greeted: false, keep_payload, skip: 0 }
+        Self { buffer: Vec::new(), greeted: false, keep_payload, skip: 0, skipped: None }
+    }
+
+    /// Hears that many bytes of a block without seeing them.
+    pub fn skip(&mut self, len: usize, said: &mut Vec<Said>) {
+        self.skip = self.skip.saturating_sub(len);
+        if self.skip == 0 {
+            said.extend(self.skipped.take());
+        }
     }
 
     /// Hears `bytes`.
     pub fn hear(&mut self, mut bytes: &[u8], said: &mut Vec<Said>) {
         loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
+            if self.skip > 0 {
+                let skipped = self.skip.min(bytes.len());
+                self.skip(skipped, said);
+                bytes = &bytes[skipped..];
+            }
             if bytes.is_empty() {
                 return;
             }
@@ -224,11 +235,16 @@ impl Listener {
             5 => Some(Said::Bitfield(body.to_vec())),
             6 => triple().map(|(piece, offset, len)| Said::Request(piece, offset, len)),
             7 if len >= 9 => {
-                if !self.keep_payload {
-                    self.skip = (len as usize).saturating_sub(words.len() - 4);
-                }
                 let kept = body.get(8..).unwrap_or_default().to_vec();
-                number(0).zip(number(1)).map(|(piece, offset)| Said::Piece(piece, offset, len - 9, kept))
+                let piece =
+                    number(0).zip(number(1)).map(|(piece, offset)| Said::Piece(piece, offset, len - 9, kept));
+                self.skip = (len as usize + 4).saturating_sub(words.len());
+                if self.skip > 0 && !self.keep_payload {
+                    self.skipped = piece;
+                    return None;
+                }
+                self.skip = 0;
+                piece
             }
             8 => triple().map(|(piece, offset, len)| Said::Cancel(piece, offset, len)),
             14 => Some(Said::HaveAll),

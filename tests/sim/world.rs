@@ -351,10 +351,13 @@ impl World {
         let key = pieceful_core::engine::SaveKey::Torrent(data.info_hash());
         add.saved = add.saved.or_else(|| node.saved.get(&key).cloned());
         node.record(now, || Call::Add(Box::new(add.clone())));
+        let peers_max = add.peers_max;
+        node.checker.called(now, &Call::Timeout);
         let engine = node.engine.as_mut().expect("a node that runs");
         match engine.add_torrent(now, add) {
             Ok(id) => {
-                self.engine_node_mut(name).torrents.push((id, data));
+                node.checker.added(id, Arc::clone(&data), peers_max);
+                node.torrents.push((id, data));
                 self.drain(index);
                 id
             }
@@ -384,7 +387,7 @@ impl World {
         self.note(index, format_args!("is told by its user: {call:?}"));
         let node = self.engine_node_mut(name);
         node.record(now, || call.clone());
-        node.checker.command(&call);
+        node.checker.called(now, &call);
         let returned = node.engine.as_mut().expect("a node that runs").call(now, call);
         self.drain(index);
         returned

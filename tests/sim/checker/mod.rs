@@ -1,13 +1,34 @@
 //! What must hold of an engine's outputs at every step, whatever its peers and its disk do.
 
+mod budgets;
+mod claims;
+mod closes;
+mod contract;
+mod shares;
+mod talk;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use pieceful_core::disk::DiskAction;
-use pieceful_core::engine::{Call, CloseHow, Event, Input, Limits, Output};
-use pieceful_core::id::{ConnId, DiskOp, FetchId, ResolveId};
+use pieceful_core::disk::{DiskAction, DiskDone};
+use pieceful_core::engine::{Call, Engine, Event, Input, Limits, Output, Segment};
+use pieceful_core::id::{ConnId, FetchId, ResolveId, TorrentId};
+use pieceful_core::time::Instant;
 
-/// How far a budget may be passed: the engine learns that it is full while it takes a read's blocks.
-const SLACK: u64 = 1 << 20;
+use crate::Data;
+use crate::words::Said;
+use budgets::{Actions, SLACK, within};
+use claims::Known;
+pub use claims::Truth;
+use closes::Cause;
+use contract::Stream;
+use talk::Talk;
+
+/// Every so many times an engine has no more to say, everything is looked at that is too much for every time.
+const THOROUGH_EVERY: u64 = 64;
 
 /// Once an engine gives up requests or says good-bye there may be so many times the usual of them under way: it does
 /// not wait for a tracker that is dead.
@@ -15,134 +36,234 @@ const FAREWELLS: u32 = 8;
 
 /// Follows one engine's outputs and inputs.
 #[derive(Debug, Default)]
-pub(crate) struct Checker {
+pub struct Checker {
+    now: Instant,
     limits: Limits,
-    conns: BTreeMap<ConnId, Stream>,
-    disk: BTreeMap<DiskOp, (u64, u64)>,
-    written: u64,
-    read: u64,
+    cause: Cause,
+    conns: BTreeMap<ConnId, Conn>,
+    torrents: Vec<Known>,
+    actions: Actions,
     fetches: BTreeSet<FetchId>,
     resolves: BTreeSet<ResolveId>,
     /// Whether its user has had it stop something.
     hurried: bool,
+    /// Connections to us whose handshake is not whole.
+    greeting: u32,
+    connecting: u32,
     stopped: bool,
+    drained: u64,
+    /// Reused list of what was said.
+    said: Vec<Said>,
 }
 
-#[derive(Debug, Default)]
-struct Stream {
-    connecting: bool,
-    unsent: u64,
-    closing: Option<CloseHow>,
+#[derive(Debug)]
+struct Conn {
+    address: SocketAddr,
+    incoming: bool,
+    stream: Stream,
+    talk: Talk,
+    /// Bytes that came before the engine had introduced itself.
+    before: u64,
 }
 
 impl Checker {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// Follows an engine with these limits, from its beginning.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
+    /// The engine has a torrent, with a limit of its own for connections if it is given one.
+    pub fn added(&mut self, torrent: TorrentId, data: Arc<Data>, peers_max: Option<u32>) {
+        let most = peers_max.unwrap_or(self.limits.torrent_connections_max);
+        self.torrents.push(Known::new(torrent, data, most));
+    }
+
     /// The engine took an incoming connection.
-    pub(crate) fn accepted(&mut self, conn: ConnId) -> Result<(), String> {
-        ensure(self.conns.insert(conn, Stream::default()).is_none(), || format!("{conn:?} is in use already"))
+    pub fn accepted(&mut self, now: Instant, conn: ConnId, from: SocketAddr) -> Result<(), String> {
+        self.now = now;
+        self.cause = Cause::Conn(conn, from);
+        self.greeting += 1;
+        self.insert(conn, from, true)
     }
 
-    /// The engine's user says something.
-    pub(crate) fn command(&mut self, call: &Call) {
-        let stops = matches!(call, Call::Pause(_) | Call::Remove(_) | Call::Shutdown);
-        self.hurried |= stops;
+    fn insert(&mut self, conn: ConnId, address: SocketAddr, incoming: bool) -> Result<(), String> {
+        let new =
+            Conn { address, incoming, stream: Stream::new(!incoming), talk: Talk::new(self.now), before: 0 };
+        ensure(self.conns.insert(conn, new).is_none(), || format!("{conn:?} is in use already"))?;
+        let most = u64::from(self.limits.connections_max) + u64::from(self.limits.greeting_max);
+        within("connections", self.conns.len() as u64, most)
     }
 
-    /// Whether `output` is one that the engine may give now.
-    pub(crate) fn output(&mut self, output: &Output) -> Result<(), String> {
+    /// The engine is going to be called for another reason than an input: time, or its user.
+    pub fn called(&mut self, now: Instant, call: &Call) {
+        self.now = now;
+        self.cause = Cause::Other;
+        self.hurried |= matches!(call, Call::Pause(_) | Call::Remove(_) | Call::Shutdown);
+        if let Call::SetTorrentConnections(torrent, max) = call
+            && let Some(known) = self.torrents.iter_mut().find(|known| known.id == *torrent)
+        {
+            known.peers_max = max.unwrap_or(self.limits.torrent_connections_max);
+        }
+    }
+
+    /// Whether `output` is one that the engine may give now. The address of a peer that it says has done wrong, if
+    /// it does: that peer must not be an honest one.
+    pub fn output(&mut self, output: &Output, disk: &dyn Truth) -> Result<Option<SocketAddr>, String> {
         ensure(!self.stopped || matches!(output, Output::Idle { wake: None }), || {
             format!("an output after Stopped: {output:?}")
         })?;
         match output {
-            Output::Connect { conn, .. } => {
-                let stream = Stream { connecting: true, ..Stream::default() };
-                ensure(self.conns.insert(*conn, stream).is_none(), || format!("{conn:?} is in use already"))?;
-                let connecting = self.conns.values().filter(|stream| stream.connecting).count();
-                within("connections being opened", connecting as u64, self.limits.connecting_max.into())?;
-                within("connections", self.conns.len() as u64, self.limits.connections_max.into())
+            Output::Connect { conn, to } => {
+                self.connecting += 1;
+                self.insert(*conn, *to, false)?;
+                within(
+                    "connections being opened",
+                    self.connecting.into(),
+                    self.limits.connecting_max.into(),
+                )?;
             }
             Output::Send { conn, segment } => {
-                let stream = self.stream(*conn)?;
-                ensure(!segment.is_empty(), || format!("an empty segment for {conn:?}"))?;
-                ensure(stream.closing.is_none(), || format!("a Send for {conn:?} after its Close"))?;
-                ensure(!stream.connecting, || format!("a Send for {conn:?} before it is connected"))?;
-                stream.unsent += u64::from(segment.len());
-                let unsent = stream.unsent;
-                within("bytes given to a connection", unsent, u64::from(self.limits.send_bytes_max) + SLACK)
+                self.sends(*conn, segment, disk).map_err(|why| format!("{conn:?}: {why}"))?;
             }
-            Output::Reading { conn, .. } => {
-                let stream = self.stream(*conn)?;
-                ensure(stream.closing.is_none(), || format!("a Reading for {conn:?} after its Close"))
+            Output::Reading { conn, on } => {
+                self.conn(*conn)?.stream.read(*on).map_err(|why| format!("{conn:?}: {why}"))?;
             }
             Output::Close { conn, how } => {
-                let stream = self.stream(*conn)?;
-                let again = stream.closing == Some(CloseHow::AfterSend) && *how == CloseHow::Now;
-                ensure(stream.closing.is_none() || again, || format!("a second Close for {conn:?}"))?;
-                stream.closing = Some(*how);
-                Ok(())
+                let state = self.conn(*conn)?;
+                let was_open = !state.stream.is_closing();
+                state.stream.close(*how).map_err(|why| format!("{conn:?}: {why}"))?;
+                if was_open {
+                    self.leaves(*conn);
+                }
             }
-            Output::Disk { op, action, .. } => {
-                let (write, read) = match action {
-                    DiskAction::Write { block, data } => {
-                        ensure(data.len() == block.len as usize, || {
-                            format!("{} bytes to write as {block}", data.len())
-                        })?;
-                        (u64::from(block.len), 0)
-                    }
-                    DiskAction::Read { block } => (0, u64::from(block.len)),
-                    _ => (0, 0),
-                };
-                ensure(self.disk.insert(*op, (write, read)).is_none(), || {
-                    format!("{op:?} is in use already")
-                })?;
-                self.written += write;
-                self.read += read;
-                within("bytes being written", self.written, u64::from(self.limits.write_bytes_max) + SLACK)?;
-                within("bytes being read", self.read, u64::from(self.limits.read_bytes_max) + SLACK)
+            Output::Disk { op, torrent, action } => {
+                let known = self.torrents.iter_mut().find(|known| known.id == *torrent);
+                let checking = known.as_ref().is_some_and(|known| known.checking);
+                if let (Some(known), DiskAction::Open { .. }) = (known, action) {
+                    known.opens();
+                }
+                self.actions.begin(*op, *torrent, action, checking, &self.limits)?;
             }
             Output::Resolve { query, .. } => {
                 ensure(self.resolves.insert(*query), || format!("{query:?} is in use already"))?;
-                within("look-ups", self.resolves.len() as u64, self.limits.resolves_max.into())
+                within("look-ups", self.resolves.len() as u64, self.limits.resolves_max.into())?;
             }
             Output::Fetch { fetch, .. } => {
                 ensure(self.fetches.insert(*fetch), || format!("{fetch:?} is in use already"))?;
                 let times = if self.hurried { FAREWELLS } else { 1 };
-                within("fetches", self.fetches.len() as u64, u64::from(self.limits.fetches_max * times))
+                within("fetches", self.fetches.len() as u64, u64::from(self.limits.fetches_max * times))?;
             }
-            Output::Event(Event::Stopped) => {
+            Output::Event(event) => return self.event(event, disk),
+            Output::Datagram { .. } | Output::Save { .. } | Output::Idle { .. } => {}
+        }
+        Ok(None)
+    }
+
+    fn sends(&mut self, conn: ConnId, segment: &Segment, disk: &dyn Truth) -> Result<(), String> {
+        let mut all = std::mem::take(&mut self.said);
+        let state = self.conn(conn)?;
+        state.stream.send(segment)?;
+        let unsent = state.stream.unsent;
+        match segment {
+            Segment::Bytes(bytes) => state.talk.says(bytes, &mut all),
+            Segment::Block { block, .. } => state.talk.says_block(block.len, &mut all),
+        }
+        within("bytes not sent", unsent, u64::from(self.limits.send_bytes_max) + SLACK)?;
+        for said in all.drain(..) {
+            self.says(conn, &said, disk)?;
+        }
+        self.said = all;
+        if let Some(torrent) = self.conns[&conn].talk.torrent {
+            self.torrents[torrent].sent += u64::from(segment.len());
+        }
+        Ok(())
+    }
+
+    fn says(&mut self, conn: ConnId, said: &Said, disk: &dyn Truth) -> Result<(), String> {
+        let now = self.now;
+        let asked_max = self.limits.asked_max as usize;
+        let state = self.conns.get_mut(&conn).expect("the caller has seen to it");
+        let talk = &mut state.talk;
+        if let Said::Handshake { info_hash, .. } = said {
+            let named = |known: &Known| known.data.info_hash().on_the_wire() == *info_hash;
+            let place = self.torrents.iter().rposition(named);
+            let place = place.ok_or("a handshake for a torrent that it does not have")?;
+            talk.is_about(place, &self.torrents[place].data);
+            let known = &mut self.torrents[place];
+            known.received += state.before;
+            known.perhaps_received -= if state.incoming { state.before } else { 0 };
+        }
+        let place = talk.torrent.ok_or("something is said before the handshake")?;
+        let known = &mut self.torrents[place];
+        let was_choking = talk.choking;
+        talk.say(now, said, &known.data, &known.had, asked_max)?;
+        known.unchoked += u32::from(was_choking && !talk.choking);
+        known.unchoked -= u32::from(!was_choking && talk.choking);
+        if let Said::Piece(_, _, len, _) = said {
+            known.payload_sent += u64::from(*len);
+        }
+        known.claims(said, disk)
+    }
+
+    fn event(&mut self, event: &Event, disk: &dyn Truth) -> Result<Option<SocketAddr>, String> {
+        match event {
+            Event::Stopped => {
                 self.stopped = true;
                 // A tracker or a name server that hangs is not waited for.
-                let (conns, actions) = (self.conns.len(), self.disk.len());
+                let (conns, actions) = (self.conns.len(), self.actions.len());
                 ensure(conns + actions == 0, || {
                     format!("Stopped with {conns} connections and {actions} disk actions outstanding")
-                })
+                })?;
             }
-            _ => Ok(()),
+            Event::Checked { torrent, .. } | Event::Finished { torrent } => {
+                if let Some(known) = self.torrents.iter_mut().find(|known| known.id == *torrent) {
+                    known.event(event, disk)?;
+                }
+            }
+            _ => {}
         }
+        closes::event(event, self.cause)
     }
 
     /// Notes what the engine is told. A wrong one is the simulator's own fault.
-    pub(crate) fn input(&mut self, input: &Input) {
+    pub fn input(&mut self, now: Instant, input: &Input) {
+        self.now = now;
+        self.cause = Cause::Other;
         match input {
             Input::Connected { conn } => {
-                self.conns.get_mut(conn).expect("Connected once, after Connect").connecting = false;
+                let state = self.conns.get_mut(conn).expect("Connected once, after Connect");
+                assert!(std::mem::take(&mut state.stream.connecting), "Connected once");
+                self.cause = Cause::Conn(*conn, state.address);
+                self.connecting -= 1;
             }
-            Input::Received { data, .. } => assert!(!data.is_empty(), "at least one byte"),
+            Input::Received { conn, data } => {
+                assert!(!data.is_empty(), "at least one byte");
+                self.receives(*conn, data);
+            }
             Input::Sent { conn, bytes } => {
-                let stream = self.conns.get_mut(conn).expect("Sent before Closed");
-                stream.unsent = stream.unsent.checked_sub(u64::from(*bytes)).expect("no more Sent than Send");
+                let state = self.conns.get_mut(conn).expect("Sent before Closed");
+                state.stream.sent(*bytes);
+                self.cause = Cause::Conn(*conn, state.address);
             }
             Input::Closed { conn, .. } => {
-                self.conns.remove(conn).expect("Closed once");
+                let state = &self.conns[conn];
+                self.cause = Cause::Conn(*conn, state.address);
+                self.connecting -= u32::from(state.stream.connecting);
+                if !state.stream.is_closing() {
+                    self.leaves(*conn);
+                }
+                self.conns.remove(conn);
             }
             Input::Datagram { .. } => {}
-            Input::Disk { op, .. } => {
-                let (write, read) = self.disk.remove(op).expect("each disk action is answered once");
-                self.written -= write;
-                self.read -= read;
+            Input::Disk { op, result } => {
+                let action = self.actions.end(*op).expect("each disk action is answered once");
+                self.cause = Cause::Disk(action.torrent);
+                let known = self.torrents.iter_mut().find(|known| known.id == action.torrent);
+                if let (Some(known), Some(piece), Ok(DiskDone::Hashed(digest))) = (known, action.hash, result)
+                {
+                    known.hashed(piece, *digest);
+                }
             }
             Input::Resolved { query, .. } => {
                 assert!(self.resolves.remove(query), "each look-up is answered once");
@@ -153,18 +274,86 @@ impl Checker {
         }
     }
 
-    /// Answers the engine still waits for.
-    pub(crate) fn outstanding(&self) -> usize {
-        self.conns.len() + self.disk.len() + self.fetches.len() + self.resolves.len()
+    fn receives(&mut self, conn: ConnId, bytes: &[u8]) {
+        let state = self.conns.get_mut(&conn).expect("Received before Closed");
+        self.cause = Cause::Conn(conn, state.address);
+        if state.stream.is_closing() {
+            return;
+        }
+        let was_greeted = state.talk.is_greeted();
+        state.talk.hears(bytes, &mut self.said);
+        for said in self.said.drain(..) {
+            if let Said::Handshake { info_hash, .. } = &said {
+                let named = |known: &Known| known.data.info_hash().on_the_wire() == *info_hash;
+                if let Some(place) = self.torrents.iter().rposition(named) {
+                    state.talk.is_about(place, &self.torrents[place].data);
+                    self.torrents[place].perhaps_received += state.before;
+                }
+            }
+            state.talk.hear(self.now, &said);
+        }
+        self.greeting -= u32::from(state.incoming && !was_greeted && state.talk.is_greeted());
+        let len = bytes.len() as u64;
+        match state.talk.torrent {
+            Some(torrent) if state.talk.is_answered() => self.torrents[torrent].received += len,
+            // The torrent counts them once it has taken the peer in, which it may not.
+            torrent => {
+                state.before += len;
+                if let Some(torrent) = torrent {
+                    self.torrents[torrent].perhaps_received += len;
+                }
+            }
+        }
     }
 
-    fn stream(&mut self, conn: ConnId) -> Result<&mut Stream, String> {
+    /// A connection is no longer the engine's.
+    fn leaves(&mut self, conn: ConnId) {
+        let Some(state) = self.conns.get(&conn) else { return };
+        self.greeting -= u32::from(state.incoming && !state.talk.is_greeted());
+        if let (Some(torrent), false) = (state.talk.torrent, state.talk.choking) {
+            self.torrents[torrent].unchoked -= 1;
+        }
+    }
+
+    /// The engine has no more to say: what holds only then.
+    pub fn drained(&mut self, engine: &Engine) -> Result<(), String> {
+        within("connections without a handshake", self.greeting.into(), self.limits.greeting_max.into())?;
+        let slots = u64::from(self.limits.unchoked_max);
+        for known in &mut self.torrents {
+            known.forget_claim();
+            within("peers served", known.unchoked.into(), slots)?;
+        }
+        self.drained += 1;
+        if self.drained.is_multiple_of(THOROUGH_EVERY) || self.drained.is_power_of_two() {
+            self.look_thoroughly(engine)?;
+        }
+        Ok(())
+    }
+
+    /// What takes longer to look at.
+    pub fn look_thoroughly(&self, engine: &Engine) -> Result<(), String> {
+        within("torrents", engine.torrents().count() as u64, self.limits.torrents_max.into())?;
+        for (place, known) in self.torrents.iter().enumerate() {
+            shares::compare(known, engine, &self.limits)?;
+            let own = |state: &&Conn| state.talk.torrent == Some(place) && !state.stream.is_closing();
+            let conns = self.conns.values().filter(own).count() as u64;
+            within("connections of a torrent", conns, known.peers_max.into())?;
+            for peer in engine.peers(known.id) {
+                within("requests at a peer", peer.asked.into(), self.limits.asked_max.into())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the engine still waits for.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.conns.len() + self.actions.len() + self.fetches.len() + self.resolves.len()
+    }
+
+    fn conn(&mut self, conn: ConnId) -> Result<&mut Conn, String> {
         self.conns.get_mut(&conn).ok_or_else(|| format!("{conn:?} is not a connection now"))
     }
-}
-
-fn within(what: &str, got: u64, max: u64) -> Result<(), String> {
-    ensure(got <= max, || format!("{got} {what}, allowed are {max}"))
 }
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
