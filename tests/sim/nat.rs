@@ -7,7 +7,7 @@ use std::time::Duration;
 use pieceful_core::time::Instant;
 
 /// What stands between a node and the others. Nobody can open a connection to a node behind a router; datagrams
-/// get in as answers do (the names are those of RFC 3489).
+/// get in as answers do (the names are those of RFC 3489). No router forgets sooner than after ten seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Nat {
     /// Nothing.
@@ -35,15 +35,19 @@ pub enum Nat {
     },
 }
 
+/// With less than the time to an answer nothing would ever get in.
+const TIMEOUT_MIN: Duration = Duration::from_secs(10);
+
 impl Nat {
     const fn timeout(self) -> Duration {
-        match self {
+        let timeout = match self {
             Self::Open => Duration::MAX,
             Self::FullCone { timeout }
             | Self::AddressRestricted { timeout }
             | Self::PortRestricted { timeout }
             | Self::Symmetric { timeout } => timeout,
-        }
+        };
+        if timeout.as_secs() < TIMEOUT_MIN.as_secs() { TIMEOUT_MIN } else { timeout }
     }
 }
 
