@@ -47,11 +47,12 @@ impl Pieces {
 
 type Block = (u32, u32, u32);
 
-/// What a peer asked for: how often, and how often of these it is to be served.
+/// What a peer asked for: how often, how often of these it is to be served, and in which read it last did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wish {
     asked: u32,
     serve: u32,
+    read: u64,
 }
 
 #[derive(Debug)]
@@ -68,6 +69,7 @@ pub(super) struct Talk {
     choking_us: bool,
     allowed: BTreeSet<u32>,
     wishes: BTreeMap<Block, Wish>,
+    reads: u64,
     // What the engine told.
     began: bool,
     pub(super) choking: bool,
@@ -93,6 +95,7 @@ impl Talk {
             choking_us: true,
             allowed: BTreeSet::new(),
             wishes: BTreeMap::new(),
+            reads: 0,
             began: false,
             choking: true,
             allows: BTreeSet::new(),
@@ -134,6 +137,7 @@ impl Talk {
 
     /// Bytes that the engine hears.
     pub(super) fn hears(&mut self, bytes: &[u8], said: &mut Vec<Said>) {
+        self.reads += 1;
         self.heard.hear(bytes, said);
     }
 
@@ -171,9 +175,12 @@ impl Talk {
                 let wish = self.wishes.entry((*piece, *offset, *len)).or_default();
                 wish.asked += 1;
                 wish.serve += u32::from(served);
+                wish.read = self.reads;
             }
             Said::Cancel(piece, offset, len) => {
-                if let Some(wish) = self.wishes.get_mut(&(*piece, *offset, *len)) {
+                // What comes in one read may have been served before the engine got to the end of it.
+                let wish = self.wishes.get_mut(&(*piece, *offset, *len));
+                if let Some(wish) = wish.filter(|wish| wish.read < self.reads) {
                     wish.serve = wish.serve.saturating_sub(1);
                 }
             }
