@@ -45,16 +45,21 @@ pub(crate) fn many(seeds: Range<u64>, jobs: usize) -> bool {
     let cpu = CpuTime::now();
     let bar = progress::bar(count, "scenarios");
     let (outputs, nodes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let failed = run_seeds(seeds, jobs, |_, report| {
-        outputs.fetch_add(report.outputs, Ordering::Relaxed);
-        nodes.fetch_add(report.members.len() as u64, Ordering::Relaxed);
+    let failed = run_seeds(seeds, jobs, |result| {
+        match result {
+            Ok(report) => {
+                outputs.fetch_add(report.outputs, Ordering::Relaxed);
+                nodes.fetch_add(report.members.len() as u64, Ordering::Relaxed);
+            }
+            Err(why) => bar.suspend(|| println!("{why}\n")),
+        }
         bar.inc(1);
     });
-    let went_well = bar.position();
+    let ran = bar.position();
     bar.finish_and_clear();
-    failed.iter().for_each(|(_, why)| println!("{why}\n"));
     println!(
-        "{went_well} of {count} scenarios went well, {} failed: {} engines, {} outputs, {} of CPU time",
+        "{} of {count} scenarios went well, {} failed: {} engines, {} outputs, {} of CPU time",
+        ran - failed.len() as u64,
         failed.len(),
         nodes.into_inner(),
         outputs.into_inner(),

@@ -212,7 +212,8 @@ fn node(number: u32, pieces: u32, has_trackers: bool, chance: &mut Chance<'_>) -
 }
 
 fn nat(chance: &mut Chance<'_>) -> Nat {
-    let timeout = chance.span();
+    // Routers that forget faster than a packet comes back let nobody through at all.
+    let timeout = Duration::from_secs(chance.between(10, 300).into());
     match chance.below(4) {
         0 => Nat::FullCone { timeout },
         1 => Nat::AddressRestricted { timeout },

@@ -20,8 +20,12 @@ const FAILURES_MAX: usize = 5;
 /// What failed, in words.
 pub type Failed = (u64, String);
 
-/// Runs the scenarios of these seeds, `jobs` at a time. `each` is told of those that went well.
-pub fn run_seeds(seeds: Range<u64>, jobs: usize, each: impl Fn(u64, &Report) + Sync) -> Vec<Failed> {
+/// Runs the scenarios of these seeds, `jobs` at a time, until too many have failed. `each` is told of every one.
+pub fn run_seeds(
+    seeds: Range<u64>,
+    jobs: usize,
+    each: impl Fn(&Result<Report, String>) + Sync,
+) -> Vec<Failed> {
     let next = AtomicU64::new(seeds.start);
     let failed = Mutex::new(Vec::new());
     let enough = AtomicBool::new(false);
@@ -33,13 +37,12 @@ pub fn run_seeds(seeds: Range<u64>, jobs: usize, each: impl Fn(u64, &Report) + S
                     if seed >= seeds.end {
                         return;
                     }
-                    match run_seed(seed) {
-                        Ok(report) => each(seed, &report),
-                        Err(why) => {
-                            let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                            failed.push((seed, why));
-                            enough.store(failed.len() >= FAILURES_MAX, Ordering::Relaxed);
-                        }
+                    let result = run_seed(seed);
+                    each(&result);
+                    if let Err(why) = result {
+                        let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        failed.push((seed, why));
+                        enough.store(failed.len() >= FAILURES_MAX, Ordering::Relaxed);
                     }
                 }
             });
