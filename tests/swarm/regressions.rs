@@ -24,6 +24,28 @@ fn an_engine_that_stops_while_peers_wait_for_its_upload_limit_asks_for_no_wake_u
 }
 
 #[test]
+fn blocks_that_nobody_asked_for_leave_others_their_part_of_a_download_limit() {
+    holds(
+        r#"{
+            "files": [7513],
+            "nodes": [
+                {"name": "node 0"},
+                {"engine_rates": {"download": 13002}, "name": "node 1"}
+            ],
+            "seed": 338,
+            "segmentation": "Random",
+            "strangers": [
+                {
+                    "calls": {"again": null, "connections": 0},
+                    "dials": null,
+                    "habits": {"Flooder": {"burst": 2, "every": "0.353 s", "with": "WholeBlocks"}}
+                }
+            ]
+        }"#,
+    );
+}
+
+#[test]
 fn a_torrent_that_is_done_seeding_does_not_wait_for_a_peer_that_is_gone_without_a_word() {
     holds(
         r#"{

@@ -19,6 +19,9 @@ use crate::torrent::Torrent;
 /// once, a hundred would bring megabytes before the limit could tell.
 const PROMISE: u64 = BLOCK_LEN as u64;
 
+/// A read this short holds news rather than blocks, in bytes.
+const SMALL_TALK: u64 = 512;
+
 impl Engine {
     /// Sees to it that peers of a torrent are dialled when they are due, in turn with those of others.
     pub(super) fn dial(&mut self, id: TorrentId) {
@@ -204,11 +207,13 @@ impl Engine {
         let until = own.map_or(all, |own| own.max(all));
         let owes = self.torrents.get(torrent).is_some_and(|torrent| torrent.owes_blocks(peer));
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if !owes || matches!(conn.owner, ConnOwner::Closing) {
+        // Whoever owes nothing is heard at any time, but for those who bring blocks all the same: the others would
+        // have nothing left of the limit.
+        if !owes && bytes < SMALL_TALK || matches!(conn.owner, ConnOwner::Closing) {
             return;
         }
         let was_reading = !conn.stalled && !conn.throttled;
-        if self.common.budget.is_full() && !conn.stalled {
+        if owes && self.common.budget.is_full() && !conn.stalled {
             conn.stalled = true;
             self.stalled.push(id);
         }
@@ -260,7 +265,7 @@ impl Engine {
                 self.deadlines.arm(Owner::Throttle, Some(all));
                 break; // and all the others wait for the same
             }
-            if let ConnOwner::Torrent(torrent, _) = conn.owner
+            if let ConnOwner::Torrent(torrent, peer) = conn.owner
                 && let Some(torrent) = self.torrents.get_mut(torrent)
             {
                 if let Some(until) = torrent.throttle(self.now, 0) {
@@ -268,9 +273,11 @@ impl Engine {
                     self.deadlines.arm(Owner::Throttle, Some(until));
                     continue;
                 }
-                torrent.throttle(self.now, PROMISE);
-                self.download.spend(self.now, PROMISE);
-                self.released.insert(id);
+                if torrent.owes_blocks(peer) {
+                    torrent.throttle(self.now, PROMISE);
+                    self.download.spend(self.now, PROMISE);
+                    self.released.insert(id);
+                }
             }
             conn.throttled = false;
             if !conn.stalled {

@@ -45,7 +45,7 @@ pub struct Checker {
     actions: Actions,
     fetches: BTreeSet<FetchId>,
     resolves: BTreeSet<ResolveId>,
-    /// Whether its user has had it stop something.
+    /// Whether it has stopped something, by itself or at its user's word.
     hurried: bool,
     /// Connections to us whose handshake is not whole.
     greeting: u32,
@@ -113,6 +113,7 @@ impl Checker {
         ensure(!self.stopped || matches!(output, Output::Idle { wake: None }), || {
             format!("an output after Stopped: {output:?}")
         })?;
+        self.hurried |= matches!(output, Output::Event(Event::SeedingDone { .. } | Event::Failed { .. }));
         match output {
             Output::Connect { conn, to } => {
                 self.connecting += 1;
