@@ -52,7 +52,7 @@ pub enum Fault {
         /// How long it is so.
         lasts: Duration,
     },
-    /// Some of its disk's reads and hashes find less than there should be.
+    /// Some of its disk's reads find less than there should be.
     DiskShort {
         /// How many of a thousand.
         of_thousand: u32,

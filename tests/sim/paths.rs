@@ -147,6 +147,9 @@ impl World {
     /// Bytes for `end` reach its link: whether they get that far. Otherwise they are sent again later.
     pub(crate) fn bytes_pass(&mut self, end: EndId, parts: &mut Vec<Bytes>) -> bool {
         let from = end.other();
+        if self.tcp.end(from).gone {
+            return false;
+        }
         if self.carries(from) && !self.tcp.end(from).has_lost() {
             return true;
         }
@@ -157,6 +160,9 @@ impl World {
     /// The end of the stream for `end` arrives: whether it gets that far. A reset that is lost is not sent again.
     pub(crate) fn fin_passes(&mut self, end: EndId, reset: bool) -> bool {
         let from = end.other();
+        if self.tcp.end(from).gone && !reset {
+            return false;
+        }
         match self.carries(from) {
             true if reset || !self.tcp.end(from).has_lost() => true,
             _ if reset => {
@@ -223,6 +229,7 @@ impl World {
         end.holder = holder;
         end.stall = None;
         end.left_unheard = true;
+        end.gone = true;
         self.told_closed(from, StreamEnd::TimedOut);
     }
 

@@ -91,6 +91,8 @@ pub(crate) struct End {
     pub(crate) severed: bool,
     /// It is closed, and the other side was never told.
     pub(crate) left_unheard: bool,
+    /// Nobody is left to send again what was lost, so nothing later than that may arrive either.
+    pub(crate) gone: bool,
     tap: Listener,
 }
 
@@ -115,6 +117,7 @@ impl End {
             stall: None,
             severed: false,
             left_unheard: false,
+            gone: false,
             tap: Listener::new(false),
         }
     }
@@ -294,6 +297,7 @@ impl Tcp {
         end.stall = None;
         end.fin_sent = true;
         end.left_unheard = true;
+        end.gone = true;
     }
 
     /// Whether everything that arrived has been read, and nothing more will come.

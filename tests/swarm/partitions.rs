@@ -159,3 +159,16 @@ fn packets_that_get_lost_cost_time_and_nothing_else() {
     assert!(times.is_sorted(), "{times:?}");
     assert!(times[1] > times[0] && times[3] < seconds(600), "{times:?}");
 }
+
+#[test]
+fn of_what_was_on_its_way_when_its_sender_died_nothing_arrives_behind_a_gap() {
+    let mut world = under_way(17);
+    world.inflict("bob", &Fault::BlackHole { lasts: seconds(3) });
+    world.run_for(seconds(1));
+    world.inflict("alice", &Fault::PowerLoss { lost: 0, lasts: seconds(1) });
+    world.run_for(seconds(60));
+    let misled =
+        |event: &Event| matches!(event, Event::PeerClosed { reason, .. } if reason.is_misbehaviour());
+    assert!(!world.saw("bob", misled));
+    assert!(!world.saw("bob", |event| matches!(event, Event::PieceFailed { .. })));
+}

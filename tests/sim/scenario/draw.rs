@@ -325,7 +325,11 @@ fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
         16 => Fault::WakesLate { by: chance.span().min(Duration::from_secs(10)), lasts },
         18 => Fault::DiskShort { of_thousand: chance.scaled(1, 10).min(1000), lasts },
         19 => Fault::DiskHangs { lasts },
-        20 => Fault::Sync { of_thousand: chance.between(0, 1000), takes: chance.span(), lasts },
+        20 => Fault::Sync {
+            of_thousand: chance.between(0, 1000),
+            takes: chance.span().min(Duration::from_secs(5)),
+            lasts,
+        },
         21 => Fault::Tracker { manner: manner(chance), lasts },
         22 => Fault::Names { how: names(chance), lasts },
         23 => Fault::Datagrams { profile: bad_datagrams(chance), lasts },
