@@ -277,7 +277,7 @@ impl World {
 
     /// Nobody honest is ever said to have done wrong.
     fn check_blame(&mut self, node: usize, ip: IpAddr) {
-        if self.nodes.iter().any(|node| node.address.ip() == ip && node.is_honest()) {
+        if self.node_of(ip).is_some_and(|node| self.nodes[node].is_honest()) {
             let (name, blamed) = (self.nodes[node].name.clone(), self.called(ip));
             self.fail(&format!("{name} blames {blamed}, which is honest"));
         }
@@ -289,8 +289,7 @@ impl World {
 
     /// What to call an address.
     pub(crate) fn called(&self, ip: IpAddr) -> String {
-        let node = self.nodes.iter().find(|node| node.address.ip() == ip);
-        node.map_or_else(|| ip.to_string(), |node| node.name.clone())
+        self.node_of(ip).map_or_else(|| ip.to_string(), |node| self.nodes[node].name.clone())
     }
 }
 

@@ -27,7 +27,7 @@ macro_rules! net {
 impl World {
     pub(crate) fn dial(&mut self, node: usize, to: SocketAddr, holder: Holder) {
         let from = self.nodes[node].ephemeral(self.tcp.len());
-        let target = self.nodes.iter().position(|node| node.address == to);
+        let target = self.node_of(to.ip()).filter(|&node| self.nodes[node].address == to);
         let conn = self.tcp.open((node, from, holder), (target.unwrap_or(node), to));
         let end = EndId { conn, side: 0 };
         self.note(node, format_args!("dials {} ({holder:?})", self.called(to.ip())));

@@ -131,7 +131,7 @@ impl World {
 
     /// Who has an address.
     pub(crate) fn node_of(&self, ip: IpAddr) -> Option<usize> {
-        self.nodes.iter().position(|node| node.address.ip() == ip)
+        self.places.get(&ip).copied()
     }
 }
 

@@ -47,6 +47,8 @@ pub struct World {
     pub(crate) rng: Rng,
     pub(crate) nodes: Vec<Node>,
     pub(crate) names: BTreeMap<String, usize>,
+    /// The nodes by their addresses.
+    pub(crate) places: BTreeMap<IpAddr, usize>,
     pub(crate) links: Vec<LinkState>,
     pub(crate) tcp: Tcp,
     pub(crate) udp: UdpProfile,
@@ -76,6 +78,7 @@ impl World {
             rng: seeded(seed, "world"),
             nodes: Vec::new(),
             names: BTreeMap::new(),
+            places: BTreeMap::new(),
             links: Vec::new(),
             tcp: Tcp::default(),
             udp: UdpProfile::default(),
@@ -182,7 +185,9 @@ impl World {
         let index = self.nodes.len() - 1;
         let node = self.nodes.last_mut().expect("a node to change");
         set(&mut node.spec);
+        self.places.remove(&node.address.ip());
         node.address = address(index, &node.spec);
+        self.places.insert(node.address.ip(), index);
         *self.links.last_mut().expect("a link for each node") = LinkState::new(node.spec.link);
         self
     }
@@ -249,6 +254,7 @@ impl World {
         assert!(self.names.insert(name.to_owned(), index).is_none(), "two nodes called {name}");
         self.links.push(LinkState::new(spec.link));
         let address = address(index, &spec);
+        self.places.insert(address.ip(), index);
         self.nodes.push(Node { name: name.to_owned(), address, spec, kind, mappings: Mappings::default() });
     }
 
@@ -289,8 +295,9 @@ impl World {
     /// Starts a node's engine, on whatever its disk holds.
     pub(crate) fn start(&mut self, index: usize) {
         let (now, shown) = (self.queue.now, self.clock(index));
-        let known: Vec<SocketAddr> =
-            self.nodes[..index].iter().filter(|node| node.spec.listens).map(|node| node.address).collect();
+        let before = if self.nodes[index].spec.introduced { index } else { 0 };
+        let known = self.nodes[..before].iter().filter(|node| node.spec.listens).map(|node| node.address);
+        let known: Vec<SocketAddr> = known.collect();
         let data = Arc::clone(&self.data);
         let seed = self.seed;
         self.spoil(index);
@@ -326,9 +333,7 @@ impl World {
 
         let mut add = AddTorrent::new(Arc::clone(&data.metainfo));
         add.peers = spec.peers;
-        if spec.introduced {
-            add.peers.extend(known);
-        }
+        add.peers.extend(known);
         add.trackers = spec.trackers;
         add.order = spec.order;
         add.allocation = spec.allocation;
