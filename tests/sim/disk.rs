@@ -1,6 +1,6 @@
 //! A node's disk: files in memory that take their time, answer out of order, and fail when told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ impl Disk {
         let capacity = self.profile.capacity.take();
         for piece in pieces {
             let block = data.layout.whole(PieceIndex(piece));
-            self.write(&data.layout, block, &[data.piece(piece)])
+            self.write(&data.layout, block, [data.piece(piece)])
                 .expect("there is room for what is there already");
         }
         self.profile.capacity = capacity;
@@ -245,8 +245,7 @@ impl Disk {
                 Ok(DiskDone::Prepared)
             }
             DiskAction::Write { block, data } => {
-                let parts: Vec<Bytes> = data.parts().cloned().collect();
-                self.write(&layout, block, &parts).map(|()| DiskDone::Written)
+                self.write(&layout, block, data.parts().cloned()).map(|()| DiskDone::Written)
             }
             DiskAction::Read { block } => {
                 let read = self.read(&layout, block)?;
@@ -307,20 +306,31 @@ impl Disk {
         }
     }
 
-    fn write(&mut self, layout: &Layout, block: Block, parts: &[Bytes]) -> Result<(), DiskError> {
-        let mut data = joined(parts);
-        if data.len() != block.len as usize {
+    /// Writes bytes that lie in one or more parts.
+    fn write(
+        &mut self,
+        layout: &Layout,
+        block: Block,
+        parts: impl IntoIterator<Item = Bytes>,
+    ) -> Result<(), DiskError> {
+        let mut parts: VecDeque<Bytes> = parts.into_iter().collect();
+        if parts.iter().map(Bytes::len).sum::<usize>() != block.len as usize {
             return Err(error(DiskErrorKind::Io, None, "a write of another length than its block"));
         }
         for span in layout.spans(block) {
-            let part = data.split_to(span.len as usize);
+            let of_span = first(&mut parts, span.len as usize);
             let Some(path) = &layout.files()[span.file as usize].path else { continue };
             let path = path.to_string();
             if self.profile.capacity.is_some_and(|capacity| self.used() + u64::from(span.len) > capacity) {
                 return Err(error(DiskErrorKind::NoSpace, Some(span.file), "the simulated disk is full"));
             }
             let truth = self.truth(&path);
-            self.files.entry(path).or_default().write(span.offset, &part, &truth);
+            let file = self.files.entry(path).or_default();
+            let mut offset = span.offset;
+            for part in of_span {
+                file.write(offset, &part, &truth);
+                offset += part.len() as u64;
+            }
         }
         Ok(())
     }
@@ -383,6 +393,21 @@ pub(crate) type Answer = Result<DiskDone, DiskError>;
 
 fn error(kind: DiskErrorKind, file: Option<u32>, message: &str) -> DiskError {
     DiskError { kind, file, message: message.to_owned() }
+}
+
+/// Takes the first `len` bytes.
+fn first(parts: &mut VecDeque<Bytes>, len: usize) -> Vec<Bytes> {
+    let (mut taken, mut left) = (Vec::new(), len);
+    while left > 0
+        && let Some(mut part) = parts.pop_front()
+    {
+        if part.len() > left {
+            parts.push_front(part.split_off(left));
+        }
+        left -= part.len();
+        taken.push(part);
+    }
+    taken
 }
 
 /// The parts as one; without a copy when there is but one.
