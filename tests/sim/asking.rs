@@ -167,6 +167,12 @@ impl World {
         self.transcript.outputs()
     }
 
+    /// How many things have happened.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.queue.taken
+    }
+
     /// The last things that happened, for people.
     #[must_use]
     pub fn trace(&self) -> String {

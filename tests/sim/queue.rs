@@ -62,13 +62,16 @@ pub(crate) enum Step {
 pub(crate) struct Queue {
     pub(crate) now: Instant,
     next: u64,
-    steps: BTreeMap<(Instant, u64), Step>,
+    /// Steps taken.
+    pub(crate) taken: u64,
+    /// Boxed, since each that comes moves its neighbours.
+    steps: BTreeMap<(Instant, u64), Box<Step>>,
 }
 
 impl Queue {
     pub(crate) fn at(&mut self, at: Instant, step: Step) {
         self.next += 1;
-        self.steps.insert((at.max(self.now), self.next), step);
+        self.steps.insert((at.max(self.now), self.next), Box::new(step));
     }
 
     pub(crate) fn after(&mut self, span: Duration, step: Step) {
@@ -84,7 +87,8 @@ impl Queue {
         }
         let ((at, _), step) = self.steps.pop_first()?;
         self.now = at;
-        Some(step)
+        self.taken += 1;
+        Some(*step)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
