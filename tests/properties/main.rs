@@ -3,7 +3,9 @@
 mod bencode;
 mod engine;
 mod layout;
+mod limits;
 mod metainfo;
+mod operations;
 mod picker;
 mod tracker;
 mod wire;

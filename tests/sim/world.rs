@@ -228,9 +228,14 @@ impl World {
     /// An odd peer that calls a node added before it.
     #[must_use]
     pub fn caller(mut self, name: &str, odd: Odd, whom: &str, calls: Calls) -> Self {
+        self.add_caller(name, odd, whom, calls);
+        self
+    }
+
+    /// Adds one to a world that may be running.
+    pub fn add_caller(&mut self, name: &str, odd: Odd, whom: &str, calls: Calls) {
         let whom = self.address(whom);
         self.add_script(name, odd.script(), Some((whom, calls)));
-        self
     }
 
     /// Adds a node to a world that may be running.
