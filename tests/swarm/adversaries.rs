@@ -113,6 +113,18 @@ fn a_piece_that_has_to_come_from_one_peer_is_not_left_to_one_that_never_sends_it
 }
 
 #[test]
+fn one_that_chokes_and_unchokes_at_once_is_not_asked_anew_each_time() {
+    let habits = Flooder { with: Flood::Choking, burst: 1, every: Duration::from_millis(5) };
+    let data = Data::single(541, 900_000, 64 << 10);
+    let mut world =
+        World::new(541).data(data).keep_trace(0).odd("flood", Odd::Flooder(habits)).leecher("bob");
+    world.run_for(Duration::from_secs(30));
+    let traffic = world.status("bob").traffic;
+    let (heard, said) = (traffic.protocol_down, traffic.protocol_up);
+    assert!(said <= 2 * heard, "{said} bytes said to {heard}");
+}
+
+#[test]
 fn what_is_said_to_a_flood_is_no_more_than_the_flood_itself() {
     for with in Flood::ALL {
         let data = Data::single(540, 900_000, 64 << 10);

@@ -20,6 +20,9 @@ const LATE_MAX: usize = 500;
 /// Refusals in a row before we stop asking for a while, and before we give up on the peer.
 const REJECTS_PAUSE: u32 = 8;
 const REJECTS_MAX: u32 = 200;
+/// Chokes in a row that took requests back of which none was answered, before we wait after each: a peer that
+/// unchokes and chokes in turn has us say far more than it says itself.
+const FRUITLESS_MAX: u32 = 3;
 
 /// What our requests at a peer look like.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub(super) struct Asking {
     /// Not before this: after refusals.
     pause_until: Instant,
     rejects: u32,
+    fruitless: u32,
     /// How often in a row it sent nothing for too long although it could.
     snubs: u32,
     /// How many may be outstanding while the rate is still unknown; grows with every block (slow start).
@@ -66,6 +70,7 @@ impl Asking {
             watch: Stopwatch::new(now),
             pause_until: now,
             rejects: 0,
+            fruitless: 0,
         }
     }
 
@@ -144,6 +149,7 @@ impl Asking {
             self.arrived(now);
             self.snubs = 0;
             self.rejects = 0;
+            self.fruitless = 0;
             if let Some(depth) = &mut self.start_depth {
                 *depth = (*depth + 1).min(self.max);
                 // Twice what the rate calls for: the pipeline is long enough, the rate alone says how long.
@@ -189,6 +195,15 @@ impl Asking {
             self.remember(block);
         }
         was
+    }
+
+    /// The peer choked us, which takes back every request.
+    pub(super) fn choked(&mut self, now: Instant) -> VecDeque<Block> {
+        self.fruitless += u32::from(!self.asked.is_empty());
+        if self.fruitless > FRUITLESS_MAX {
+            self.pause_until = now + Duration::from_secs(1);
+        }
+        self.withdraw()
     }
 
     /// Takes back every request the peer will not answer now; all of them are remembered as late.

@@ -161,7 +161,7 @@ impl Peer {
         cx.out.push(Action::Choked);
         // With the fast extension each request is refused by name, or served all the same (BEP 6).
         if !self.fast {
-            self.withdraw(cx);
+            cx.out.extend(self.asking.choked(cx.now).into_iter().map(Action::Withdrawn));
         }
     }
 

@@ -150,10 +150,13 @@ pub(super) struct Flooding {
 
 impl Script for Flooding {
     fn open(&mut self, talk: &mut Talk<'_>) {
-        let handshake = greeting(talk, true);
+        // A choke takes requests back only where none of them is refused by name.
+        let fast = self.habits.with != Flood::Choking;
+        let handshake = greeting(talk, fast);
         talk.say(handshake);
         if self.habits.with.has_everything() {
-            talk.say(words::message(14, &[]));
+            let pieces = talk.data.pieces();
+            talk.say(if fast { words::message(14, &[]) } else { words::bitfield(pieces, |_| true) });
         }
         talk.say(words::plain(words::INTERESTED));
         talk.wake_in(self.habits.every);
