@@ -11,6 +11,7 @@ pub mod magnet;
 pub mod metainfo;
 pub mod peer;
 pub mod picker;
+pub mod swarm;
 pub mod tape;
 pub mod udp_tracker;
 pub mod wire;
@@ -32,4 +33,5 @@ pub const TARGETS: &[Target] = &[
     ("layout", layout::run),
     ("engine", engine::run),
     ("tape", tape::run),
+    ("swarm", swarm::run),
 ];

@@ -8,6 +8,8 @@ use pieceful_std::tape::Tape;
 use pieceful_tests::odd::{Answer, Sharer};
 use pieceful_tests::{Data, Manner, Segmentation, World};
 
+mod hashes;
+
 /// What a run is remembered by.
 fn run(build: impl Fn() -> World, then: impl Fn(&mut World)) -> ([u8; 20], u64, Duration) {
     let mut world = build().keep_trace(0);

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use pieceful_tests::scenario::run_seeds;
 
 /// Seeds tried in an ordinary run; `SIM_SEED=n` runs that one alone, `SIM_SEEDS=n` the first n.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 1_000;
 
 #[test]
 fn whatever_happens_in_a_swarm_all_finish_once_it_heals() {

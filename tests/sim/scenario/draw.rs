@@ -323,6 +323,8 @@ fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
         14 => Fault::Asleep { lasts },
         15 => Fault::ClockLeaps { by: chance.span() },
         16 => Fault::WakesLate { by: chance.span().min(Duration::from_secs(10)), lasts },
+        // Whoever believes that it lost what nobody else has would have it overwritten by a liar.
+        18 if node == name_of(0) => Fault::Restart,
         18 => Fault::DiskShort { of_thousand: chance.scaled(1, 10).min(1000), lasts },
         19 => Fault::DiskHangs { lasts },
         20 => Fault::Sync {

@@ -241,6 +241,10 @@ impl Scenario {
             && (1..=1 << 30).contains(&total)
             && (1..=100_000).contains(&pieces)
             && self.buffer >= 16 << 10
+            && self.troubles.iter().all(|trouble| {
+                let forgets = matches!(trouble.fault, Fault::DiskShort { .. } | Fault::DiskFlips { .. });
+                !forgets || trouble.node != self.nodes[0].name
+            })
             && self.names().all(|name| self.nodes.iter().any(|node| node.name == *name))
             && self.nodes.iter().enumerate().all(|(place, node)| {
                 !node.name.is_empty() && self.nodes[..place].iter().all(|other| other.name != node.name)
