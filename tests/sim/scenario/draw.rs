@@ -15,6 +15,9 @@ use crate::{Fault, Has, Lie, Link, Manner, Names, Nat, Segmentation, UdpProfile}
 /// Bytes of a torrent that is cut a byte at a time: every byte is a read.
 const BYTEWISE_MAX: u64 = 30_000;
 
+/// The longest that a slow disk takes: what it is at when all heals has to end before an engine may be waited for.
+const LATE: Duration = Duration::from_secs(5);
+
 /// Numbers below others, wherever they come from.
 pub struct Chance<'a>(&'a mut dyn FnMut(u32) -> u32);
 
@@ -311,7 +314,7 @@ fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
         2 => Fault::Paused { lasts },
         3 => Fault::DiskFails { of_thousand: chance.scaled(1, 10).min(1000), lasts },
         4 => Fault::DiskFull { capacity: chance.scaled(1_000, 10).into(), lasts },
-        5 => Fault::DiskSlow { latency: chance.span().min(Duration::from_secs(5)), lasts },
+        5 => Fault::DiskSlow { latency: chance.span().min(LATE), lasts },
         6 => Fault::Reset { with: other(chance) },
         7 => Fault::HalfOpen { with: other(chance) },
         8 => Fault::Severed { with: other(chance) },
@@ -329,7 +332,7 @@ fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
         19 => Fault::DiskHangs { lasts },
         20 => Fault::Sync {
             of_thousand: chance.between(0, 1000),
-            takes: chance.span().min(Duration::from_secs(5)),
+            takes: chance.span().min(LATE).min(Duration::from_secs(5)),
             lasts,
         },
         21 => Fault::Tracker { manner: manner(chance), lasts },
