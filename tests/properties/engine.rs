@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use pieceful_core::engine::{Call, Input, PieceOrder};
-use pieceful_tests::odd::{Answer, Sharer};
+use pieceful_tests::odd::{Answer, Odd, Sharer};
 use pieceful_tests::{Data, Segmentation, Tape, World};
 use proptest::prelude::*;
 
@@ -39,8 +39,32 @@ fn pair() -> &'static Tape {
     })
 }
 
+/// What a seed was told by an odd peer that dialled it, and by nobody else.
+fn hostile(kind: usize) -> (String, Tape) {
+    let mut all = Odd::all();
+    let (name, odd) = all.swap_remove(kind % all.len());
+    let data = Data::single(92, 400_000, 64 << 10);
+    let mut world = World::new(92).data(data).segmentation(Segmentation::Natural);
+    world = world.seed("alice").with(|spec| spec.recorded = true);
+    world = world.dialling_script("odd", odd.script(), "alice");
+    world.run_for(Duration::from_secs(30));
+    (name, world.tape("alice").clone())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn however_an_odd_peer_is_cut_the_same_is_said_to_it(
+        kind in 0_usize..1_000,
+        cuts in prop::collection::vec(0_usize..2_000, 1..40),
+    ) {
+        let (name, tape) = hostile(kind);
+        let whole = tape.effects(|call| vec![call]);
+        let mut next = cuts.iter().cycle();
+        let cut = tape.effects(|call| cut_up(call, &mut || next.next().copied().unwrap_or_default()));
+        prop_assert_eq!(whole, cut, "{}", name);
+    }
 
     #[test]
     fn when_outputs_are_taken_out_changes_none_of_them(calls_between in 1_usize..200) {

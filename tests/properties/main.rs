@@ -7,5 +7,6 @@ mod limits;
 mod metainfo;
 mod operations;
 mod picker;
+mod restart;
 mod tracker;
 mod wire;
