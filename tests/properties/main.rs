@@ -1,6 +1,7 @@
 //! Claims that hold for every input, each against a naive model or an inverse.
 
 mod bencode;
+mod codecs;
 mod engine;
 mod layout;
 mod limits;
