@@ -245,6 +245,12 @@ impl Engine {
         &self.breaches
     }
 
+    /// Panics unless what it keeps of its torrents agrees with itself. Looks at every piece and every block under way:
+    /// for tests, simulations and fuzzing.
+    pub fn check(&self) {
+        self.torrents.values().for_each(Torrent::check);
+    }
+
     /// The latest time it was told. What a driver noticed earlier, it reports as of then.
     #[must_use]
     pub const fn now(&self) -> Instant {

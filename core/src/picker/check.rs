@@ -31,6 +31,12 @@ impl Picker {
         self.check_owners();
     }
 
+    /// Requests under way, of all peers.
+    #[must_use]
+    pub fn asked_in_all(&self) -> usize {
+        self.asked.total() as usize
+    }
+
     fn check_owners(&self) {
         let mut owned = 0;
         for (_, partial) in self.partials.iter() {

@@ -5,6 +5,7 @@
 
 mod announce;
 mod canonical;
+mod check;
 mod checking;
 mod download;
 mod error;

@@ -333,6 +333,7 @@ impl Checker {
 
     /// What takes longer to look at.
     pub fn look_thoroughly(&self, engine: &Engine) -> Result<(), String> {
+        engine.check();
         within("torrents", engine.torrents().count() as u64, self.limits.torrents_max.into())?;
         for (place, known) in self.torrents.iter().enumerate() {
             shares::compare(known, engine, &self.limits)?;
