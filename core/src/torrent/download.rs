@@ -1,5 +1,7 @@
 //! Getting blocks: what each peer has, what to ask it, and what to do with what comes.
 
+use core::time::Duration;
+
 use super::{Action, Counted, Slot, Task, Torrent, Turn};
 use crate::chain::Chain;
 use crate::disk::DiskAction;
@@ -15,6 +17,9 @@ const OWN_PIECE_SECONDS: u64 = 10;
 const OWED_PART: u64 = 4;
 /// As much comes at once anyway: limits that are higher need no such care.
 const ONE_READ: u64 = 256 * 1024;
+
+/// Whether others should help is not looked at again before: what is left to wait may be less than a clock can tell.
+const HELP_SOONEST: Duration = Duration::from_millis(1);
 
 impl Torrent {
     /// A peer told all it has.
@@ -98,7 +103,7 @@ impl Torrent {
                 slot => slot?.peer.pace(turn.now),
             };
             let wait = self.picker.pick_again(key, has, left, pace, turn.rng, &mut self.picked);
-            let at = wait.map(|wait| turn.now + wait);
+            let at = wait.map(|wait| turn.now + wait.max(HELP_SOONEST));
             self.help_again = self.help_again.into_iter().chain(at).min();
         }
         if (self.picked.len() as u32) < want {
