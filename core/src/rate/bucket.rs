@@ -6,7 +6,7 @@ use crate::time::Instant;
 
 /// A token bucket: grants bytes at a rate.
 ///
-/// What is not used is kept for a quarter of a second and no longer, so that over ten seconds the limit holds
+/// What is not used is kept for little more than a quarter of a second, so that over ten seconds the limit holds
 /// within 3 %. It may be overdrawn ([`spend`](Self::spend)) by bytes that nobody can hold back any more; nothing
 /// is granted then until the debt is worked off.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,11 @@ pub struct Bucket {
     filled: Instant,
 }
 
-/// A bucket holds this much time's worth.
+/// As much time's worth is granted at once at most.
 const BURST: Duration = Duration::from_millis(250);
+
+/// And a bucket holds this much, so that nothing is lost when whoever waits for all of a burst is woken a little late.
+const KEPT: Duration = Duration::from_millis(290);
 
 const MICROS: u64 = 1_000_000;
 
@@ -79,7 +82,7 @@ impl Bucket {
         let Some(rate) = self.rate else { return now };
         let mut then = *self;
         then.fill(now);
-        let amount = i64::try_from(amount).unwrap_or(i64::MAX).min(then.most());
+        let amount = i64::try_from(amount).unwrap_or(i64::MAX).min(then.worth(BURST));
         let short = i128::from(amount) - i128::from(then.bytes);
         if short <= 0 {
             return now;
@@ -111,8 +114,12 @@ impl Bucket {
 
     /// What the bucket holds; at least a byte, or the slowest limit would never grant any.
     fn most(&self) -> i64 {
-        let burst = u128::from(self.rate.unwrap_or(0)) * BURST.as_micros() / u128::from(MICROS);
-        i64::try_from(burst).unwrap_or(i64::MAX).max(1)
+        self.worth(KEPT)
+    }
+
+    fn worth(&self, span: Duration) -> i64 {
+        let bytes = u128::from(self.rate.unwrap_or(0)) * span.as_micros() / u128::from(MICROS);
+        i64::try_from(bytes).unwrap_or(i64::MAX).max(1)
     }
 }
 
