@@ -96,3 +96,32 @@ fn less_than_a_microsecond_to_wait_before_others_help_is_no_reason_to_wake_up_at
         }"#,
     );
 }
+
+#[test]
+fn a_seed_with_one_slot_takes_it_from_a_peer_that_asks_for_ever() {
+    holds(
+        r#"{
+            "files": [70117],
+            "nodes": [
+                {
+                    "direct_blocks": true,
+                    "engine_rates": {"upload": 17453},
+                    "link": {"delay": "0.000456 s"},
+                    "name": "node 0",
+                    "upload_slots": {"Fixed": 1}
+                },
+                {"disk_latency": "0.1 s", "name": "node 1", "starts": "0.027 s"}
+            ],
+            "piece_length": 32768,
+            "seed": 10738,
+            "strangers": [
+                {
+                    "calls": {"again": null, "connections": 0},
+                    "dials": null,
+                    "habits": {"Flooder": {"burst": 2, "every": "0.17 s", "with": "Requests"}}
+                }
+            ],
+            "trackers": [{"manner": "Down", "udp": true}]
+        }"#,
+    );
+}

@@ -64,8 +64,8 @@ pub enum Mode {
     /// For what they send us: the fastest peers towards us come first, which is what makes giving pay (BEP 3).
     Leeching,
     /// For spreading the torrent. A peer keeps its slot until it got [`TURN_BYTES`] and had [`TURN_TIME`], then
-    /// those that have waited longest come first. Everybody gets a turn, however slow or fast, and nobody is
-    /// choked in the middle of one.
+    /// those that have waited longest come first, and it comes last. Everybody gets a turn, however slow or fast,
+    /// and nobody is choked in the middle of one.
     Seeding,
 }
 
@@ -88,8 +88,10 @@ pub fn rank(now: Instant, candidates: &[Candidate], slots: u32, mode: Mode) -> V
             (peer.snubbed, Reverse(sent), peer.is_taker(), peer.last_unchoked, peer.key)
         }),
         Mode::Seeding => waiting.sort_unstable_by_key(|peer| {
-            // Whoever came in the same round as many others must not lose to the same ones every time.
-            (!is_in_turn(now, peer), peer.last_unchoked, peer.turns, peer.key)
+            // One whose turn is over has not waited, however long ago that turn began: were it to go on, those
+            // whose turns began later and ended sooner would never have another. And whoever came in the same
+            // round as many others must not lose to the same ones every time.
+            (!is_in_turn(now, peer), peer.unchoked, peer.last_unchoked, peer.turns, peer.key)
         }),
     }
     waiting.iter().take(slots as usize).map(|peer| peer.key).collect()

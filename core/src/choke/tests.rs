@@ -192,6 +192,21 @@ fn no_slots_means_nobody() {
 }
 
 #[test]
+fn whoever_lost_a_seeds_slot_early_has_it_when_the_others_turn_is_over() {
+    let mut scene = Scene::new(2);
+    scene.peers[1].interested = false;
+    assert_eq!(scene.next(2, Mode::Seeding), [0]);
+    scene.peers[1].interested = true;
+    assert_eq!(scene.next(2, Mode::Seeding), [0, 1]);
+    let mut served = [0, 0];
+    for _ in 0..72 {
+        let unchoked = scene.next(1, Mode::Seeding); // there is one slot less
+        unchoked.iter().for_each(|&peer| served[peer] += 1);
+    }
+    assert!(served.iter().all(|&rounds| rounds >= 30), "{served:?}");
+}
+
+#[test]
 fn a_seed_serves_twenty_peers_for_equally_long() {
     let mut scene = Scene::new(20);
     let mut served = vec![0_u64; 20];
