@@ -125,3 +125,10 @@ fn a_seed_with_one_slot_takes_it_from_a_peer_that_asks_for_ever() {
         }"#,
     );
 }
+
+#[test]
+fn what_cannot_be_run_is_not_read() {
+    let with = |rest: &str| Scenario::read(&format!(r#"{{"nodes": [{{"name": "node 0"}}], {rest}}}"#));
+    assert!(with(r#""piece_length": 1"#).is_ok());
+    assert!(with(r#""piece_length": 0"#).is_err());
+}

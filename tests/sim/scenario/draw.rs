@@ -8,7 +8,7 @@ use bytes::Bytes;
 use pieceful_core::disk::Allocation;
 use pieceful_core::engine::{Limits, PieceOrder, RateLimits, SeedingLimits, UploadSlots};
 
-use super::{Node, Scenario, Service, Stranger, Trouble};
+use super::{BUFFER_MIN, LINE_MAX, Node, Scenario, Service, Stranger, Trouble};
 use crate::odd::{Answer, Calls, Flooder, Odd, Offer, Sharer};
 use crate::{Fault, Has, Lie, Link, Manner, Names, Nat, Segmentation, UdpProfile};
 
@@ -103,7 +103,7 @@ impl Scenario {
         let many = if chance.once_in(4) { 2 * count } else { 6 };
         let mut troubles: Vec<Trouble> = (0..chance.below(many)).map(|_| trouble(count, chance)).collect();
         troubles.sort_by_key(|trouble| trouble.after);
-        Self {
+        let drawn = Self {
             seed,
             files,
             piece_length,
@@ -115,7 +115,18 @@ impl Scenario {
             strangers,
             troubles,
             ..Self::default()
-        }
+        };
+        drawn.with_short_lines()
+    }
+
+    /// With buffers so small, and if need be ways so fast, that no stranger keeps others from a node.
+    fn with_short_lines(mut self) -> Self {
+        let slowest = self.nodes.iter().map(|node| node.link.up).min().unwrap_or_default();
+        let most = (slowest * LINE_MAX).checked_div(self.strangers_take(1)).unwrap_or(u64::MAX);
+        self.buffer = self.buffer.min(u32::try_from(most).unwrap_or(u32::MAX)).max(BUFFER_MIN);
+        let least = self.strangers_take(self.buffer).div_ceil(LINE_MAX);
+        self.nodes.iter_mut().for_each(|node| node.link.up = node.link.up.max(least));
+        self
     }
 }
 

@@ -25,6 +25,14 @@ use crate::{Fault, Has, Link, Manner, Nat, Segmentation, UdpProfile};
 
 /// Bytes per second with which all can finish in time.
 const RATE_MIN: u64 = 10_000;
+/// Seconds that whatever strangers have asked for may stand before a handshake in a node's line.
+///
+/// All connections of a simulated node share one line, in which a full buffer of each may stand, and strangers ask
+/// for ever. Beyond the time for which a handshake is waited for nobody would ever get to know the node, and nothing
+/// that an engine can do would help: its bytes are with the system by then.
+const LINE_MAX: u64 = 5;
+/// Bytes that a buffer holds at least.
+const BUFFER_MIN: u32 = 16 << 10;
 /// Connections that leave room for somebody who means well.
 const CONNECTIONS_MIN: u32 = 10;
 
@@ -130,6 +138,15 @@ impl Default for Node {
 }
 
 impl Scenario {
+    /// What strangers may have under way from one node, in bytes: each of their connections fills its buffer.
+    fn strangers_take(&self, buffer: u32) -> u64 {
+        let connections = |stranger: &Stranger| match stranger.dials {
+            Some(_) => u64::from(stranger.calls.connections.max(1)),
+            None => 1,
+        };
+        self.strangers.iter().map(connections).sum::<u64>().saturating_mul(buffer.into())
+    }
+
     /// The nodes that something is said about.
     fn names(&self) -> impl Iterator<Item = &String> {
         let dialled = self.strangers.iter().filter_map(|stranger| stranger.dials.as_ref());
@@ -234,13 +251,16 @@ impl Scenario {
     pub fn is_sound(&self) -> bool {
         let total: u64 = self.files.iter().fold(0, |total, len| total.saturating_add(*len));
         let pieces = total.div_ceil(self.piece_length.max(1).into());
+        let taken = self.strangers_take(self.buffer);
         let finds_others = |node: &Node| node.introduced || !self.trackers.is_empty() && !node.ipv6;
         self.nodes.first().is_some_and(|first| first.listens && first.nat == Nat::Open && !first.ipv6)
             && self.nodes.iter().all(|node| node.is_sound() && finds_others(node))
+            && self.nodes.iter().all(|node| node.link.up.saturating_mul(LINE_MAX) >= taken)
             && self.within >= Self::default().within
+            && self.piece_length > 0
             && (1..=1 << 30).contains(&total)
             && (1..=100_000).contains(&pieces)
-            && self.buffer >= 16 << 10
+            && self.buffer >= BUFFER_MIN
             && self.troubles.iter().all(|trouble| {
                 let forgets = matches!(trouble.fault, Fault::DiskShort { .. } | Fault::DiskFlips { .. });
                 !forgets || trouble.node != self.nodes[0].name
