@@ -173,10 +173,14 @@ impl Tcp {
         ids.filter(|&id| self.end(id).node == node && self.end(id).holder != Holder::Nobody).collect()
     }
 
-    /// Hands over bytes to send; answers what they mean, if anybody wants to know.
+    /// Hands over bytes to send; answers what they mean, if anybody wants to know. Nothing goes out behind the end
+    /// of the data: an engine may have more to say before it hears that its driver ended the connection.
     pub(crate) fn send(&mut self, id: EndId, bytes: Bytes, tapped: bool, net: &mut Net<'_>) -> Vec<Said> {
         let mut said = Vec::new();
         let end = self.end_mut(id);
+        if end.fin_sent {
+            return said;
+        }
         if tapped {
             end.tap.hear(&bytes, &mut said);
         }

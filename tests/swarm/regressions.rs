@@ -132,3 +132,22 @@ fn what_cannot_be_run_is_not_read() {
     assert!(with(r#""piece_length": 1"#).is_ok());
     assert!(with(r#""piece_length": 0"#).is_err());
 }
+
+#[test]
+fn nothing_is_sent_behind_a_block_that_a_driver_cannot_read() {
+    holds(
+        r#"{
+            "nodes": [
+                {"direct_blocks": true, "name": "node 0"},
+                {"link": {"down": 55383}, "name": "node 1"}
+            ],
+            "troubles": [
+                {
+                    "after": "0.034 s",
+                    "fault": {"DiskFails": {"lasts": "7.742 s", "of_thousand": 134}},
+                    "node": "node 0"
+                }
+            ]
+        }"#,
+    );
+}
