@@ -2,7 +2,7 @@
 //!
 //! A driver of your own passes it, too. Implement [`Driver`] for a client of it, and have the tests made:
 //!
-//! ```ignore
+//! ```text
 //! pieceful_tests::conforms!(my_driver, pieceful_tests::conformance::Real<MyClient>);
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! What every host must do; as a seed, in [`seeding`](super::seeding).
+//! What every host must do; and what every seed must do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
