@@ -25,7 +25,7 @@ use core::net::SocketAddr;
 use slotmap::SlotMap;
 
 pub use crate::torrent::{
-    Event, PeerStatus, SeedingLimits, TorrentError, TorrentState, TorrentStatus, Traffic,
+    Event, PeerStatus, SeedingLimits, Source, Sources, TorrentError, TorrentState, TorrentStatus, Traffic,
 };
 pub use call::{Call, Returned};
 pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits, UploadSlots};

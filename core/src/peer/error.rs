@@ -91,6 +91,9 @@ pub enum CloseReason {
     /// Neither side has anything the other wants.
     #[error("nothing to exchange")]
     NothingToExchange,
+    /// It was found in a way that does not suit a torrent that turned out to be private.
+    #[error("found in a way that does not suit a private torrent")]
+    Private,
     /// The torrent was paused, removed or failed, or the engine shuts down.
     #[error("torrent stopped")]
     TorrentStopped,

@@ -1,29 +1,22 @@
 //! Addresses of peers: where each came from, how it fared, and when to dial it next.
 //!
 //! Of those that may be dialled now the user's come first, then those that gave us something before, then those
-//! that failed least often, and among equals the one of the highest canonical priority (BEP 40). All are kept in
-//! one sorted list, 56 bytes an address: a search for the best looks at each of the few thousand there may be,
-//! which is little beside a connection.
+//! that failed least often. Of equals those of each source take turns, and of one source the one of the highest
+//! canonical priority (BEP 40) comes first. All are kept in one sorted list, 56 bytes an address: a search for the best
+//! looks at each of the few thousand there may be, which is little beside a connection.
+//!
+//! No source can flood out another. Whatever room the others leave may be used, but each has a share that is its own:
+//! when there is no room, somebody of a source that has more than its share gives way to those of one that has less.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::source::{Source, Sources};
 use crate::rng::Rng;
 use crate::scope;
 use crate::time::Instant;
-
-/// Where an address came from. The order is that of trust: a better source replaces a worse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// It connected to us.
-    Incoming,
-    /// A tracker named it.
-    Tracker,
-    /// The user named it.
-    User,
-}
 
 /// How a connection went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +41,12 @@ pub(super) struct Known {
     /// The earliest time among those that wait.
     next: Option<Instant>,
     max: usize,
+    /// How many there are of each source, those left out that are banned.
+    counts: Sources,
+    /// The source of whoever was taken last.
+    taken: Source,
+    /// Only what suits a private torrent is kept.
+    private: bool,
 }
 
 #[derive(Debug)]
@@ -83,8 +82,30 @@ const WAIT_FRUITFUL: Duration = Duration::from_millis(100);
 const MISBEHAVIOUR: u32 = 4;
 
 impl Known {
-    pub(super) const fn new(max: u32) -> Self {
-        Self { entries: Vec::new(), next: None, max: max as usize }
+    pub(super) fn new(max: u32, private: bool) -> Self {
+        Self {
+            entries: Vec::new(),
+            next: None,
+            max: max as usize,
+            counts: Sources::default(),
+            taken: Source::User,
+            private,
+        }
+    }
+
+    /// The torrent is private: whoever was found in a way that does not suit it is forgotten, and nobody else is
+    /// learned of that way.
+    pub(super) fn set_private(&mut self) {
+        self.private = true;
+        let counts = &mut self.counts;
+        self.entries.retain(|entry| {
+            let stays = entry.source.suits_private();
+            if !stays {
+                counts.take(entry.source);
+            }
+            stays
+        });
+        self.look_ahead();
     }
 
     /// Learns of an address; says whether it is a new one that is kept.
@@ -92,11 +113,14 @@ impl Known {
         if address.port() == 0 || scope::scope(address.ip()).is_none() {
             return false;
         }
-        if let Some(entry) = self.find_mut(address) {
-            entry.source = entry.source.max(source);
+        if self.private && !source.suits_private() {
             return false;
         }
-        if self.entries.len() >= self.max && !self.drop_worst(source) {
+        if let Some(place) = self.find(address) {
+            self.named_by(place, source);
+            return false;
+        }
+        if self.entries.len() >= self.max && !self.make_room(source) {
             return false;
         }
         let (tie, state) = (rng.u32(), State::Waiting);
@@ -104,7 +128,20 @@ impl Known {
         true
     }
 
+    /// An address that is known is named by `source`.
+    fn named_by(&mut self, place: usize, source: Source) {
+        let entry = &mut self.entries[place];
+        if source > entry.source && entry.state != State::Banned {
+            self.counts.take(entry.source);
+            self.counts.add(source);
+            entry.source = source;
+        }
+    }
+
     fn insert(&mut self, entry: Entry) {
+        if entry.state != State::Banned {
+            self.counts.add(entry.source);
+        }
         if entry.state == State::Waiting {
             self.next = Some(self.next.map_or(entry.at, |next| next.min(entry.at)));
         }
@@ -121,20 +158,36 @@ impl Known {
         self.entries.get_mut(place)
     }
 
-    /// Makes room for an address from `source`: the one that failed most often goes, if any failed or comes
-    /// from a worse source.
-    fn drop_worst(&mut self, source: Source) -> bool {
-        let worst = self
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.state == State::Waiting)
-            .filter(|(_, entry)| entry.failures > 0 || entry.source < source)
-            .max_by_key(|(_, entry)| (entry.failures, Reverse(entry.source), entry.tie))
+    fn remove(&mut self, place: usize) {
+        let entry = self.entries.remove(place);
+        if entry.state != State::Banned {
+            self.counts.take(entry.source);
+        }
+        if entry.state == State::Waiting {
+            self.look_ahead();
+        }
+    }
+
+    /// Makes room for an address from `source`: the worst of the largest source gives way if that has more than its
+    /// share, and `source` less than its own. Otherwise one of its own does that failed. The user's give way to nobody
+    /// else, and everybody to them.
+    fn make_room(&mut self, source: Source) -> bool {
+        let users = source == Source::User;
+        let share = if users { 0 } else { (self.max / Source::ALL.len()) as u32 };
+        let others = Source::ALL.into_iter().filter(|other| *other != source && *other != Source::User);
+        let largest = others.max_by_key(|other| self.counts.of(*other));
+        let gives_way = largest
+            .filter(|largest| self.counts.of(*largest) > share && (users || self.counts.of(source) < share));
+        let waiting = self.entries.iter().enumerate().filter(|(_, entry)| entry.state == State::Waiting);
+        let worst = waiting
+            .filter(|(_, entry)| match gives_way {
+                Some(other) => entry.source == other,
+                None => entry.source == source && entry.failures > 0,
+            })
+            .max_by_key(|(_, entry)| (entry.failures, !entry.fruitful, entry.tie))
             .map(|(place, _)| place);
         worst.is_some_and(|place| {
-            self.entries.remove(place);
-            self.look_ahead();
+            self.remove(place);
             true
         })
     }
@@ -154,11 +207,16 @@ impl Known {
             return None;
         }
         let due = self.entries.iter_mut().filter(|entry| entry.state == State::Waiting && entry.at <= now);
+        let sources = Source::ALL.len();
+        // How long it is until a source's turn comes again.
+        let wait = |source: Source| (source as usize + sources - self.taken as usize - 1) % sources;
         let best = due.max_by_key(|entry| {
+            let turn = Reverse(wait(entry.source));
             let users = entry.source == Source::User;
-            (users, entry.fruitful, Reverse(entry.failures), priority(entry.address), entry.tie)
+            (users, entry.fruitful, Reverse(entry.failures), turn, priority(entry.address), entry.tie)
         })?;
         best.state = State::Busy;
+        self.taken = best.source;
         let address = best.address;
         self.look_ahead();
         Some(address)
@@ -190,10 +248,7 @@ impl Known {
         }
         entry.fruitful = outcome == Outcome::Fruitful;
         let wait = match outcome {
-            Outcome::Useless => {
-                self.entries.remove(place);
-                return;
-            }
+            Outcome::Useless => return self.remove(place),
             Outcome::Fruitful => {
                 entry.failures = 0;
                 WAIT_FRUITFUL
@@ -219,10 +274,9 @@ impl Known {
     /// Never dials `address` again, and refuses it when it comes.
     pub(super) fn ban(&mut self, address: SocketAddr) {
         if let Some(place) = self.find(address) {
-            self.entries.remove(place);
-            self.look_ahead();
+            self.remove(place);
         }
-        if self.entries.len() < self.max || self.drop_worst(Source::User) {
+        if self.entries.len() < self.max || self.make_room(Source::User) {
             let (source, state, at) = (Source::Incoming, State::Banned, Instant::NEVER);
             self.insert(Entry { address, at, tie: 0, failures: 0, source, state, fruitful: false });
         }
@@ -234,6 +288,16 @@ impl Known {
 
     pub(super) const fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many there are of each source, those left out that are banned.
+    pub(super) const fn counts(&self) -> Sources {
+        self.counts
+    }
+
+    /// Who named an address.
+    pub(super) fn source(&self, address: SocketAddr) -> Option<Source> {
+        self.find(address).map(|place| self.entries[place].source)
     }
 
     fn look_ahead(&mut self) {
@@ -270,7 +334,7 @@ mod tests {
     #[test]
     fn a_peer_that_fails_is_left_alone_ever_longer_and_one_that_gave_data_is_back_at_once() {
         let mut rng = Rng::new(Seed([0; 32]));
-        let mut known = Known::new(10);
+        let mut known = Known::new(10, false);
         let mut now = seconds(1);
         assert!(known.add(address(1), Source::Tracker, now, &mut rng));
         let mut waits = alloc::vec::Vec::new();
@@ -292,7 +356,7 @@ mod tests {
     #[test]
     fn when_it_is_full_the_worst_gives_way_and_the_users_stay() {
         let mut rng = Rng::new(Seed([0; 32]));
-        let mut known = Known::new(3);
+        let mut known = Known::new(3, false);
         let now = seconds(1);
         known.add(address(1), Source::User, now, &mut rng);
         known.add(address(2), Source::Tracker, now, &mut rng);
@@ -312,7 +376,7 @@ mod tests {
     #[test]
     fn a_banned_address_is_never_dialled_again() {
         let mut rng = Rng::new(Seed([0; 32]));
-        let mut known = Known::new(3);
+        let mut known = Known::new(3, false);
         known.add(address(1), Source::Tracker, seconds(1), &mut rng);
         known.ban(address(1));
         assert!(known.is_banned(address(1)));
@@ -323,7 +387,7 @@ mod tests {
     #[test]
     fn what_cannot_be_dialled_is_not_kept() {
         let mut rng = Rng::new(Seed([0; 32]));
-        let mut known = Known::new(3);
+        let mut known = Known::new(3, false);
         for text in ["0.0.0.0:1", "1.2.3.4:0", "224.0.0.1:5", "[ff02::1]:5"] {
             assert!(!known.add(text.parse().unwrap(), Source::User, seconds(0), &mut rng), "{text}");
         }
@@ -332,7 +396,7 @@ mod tests {
     #[test]
     fn the_users_come_first_then_the_generous_then_the_steady_and_of_equals_the_canonical_one() {
         let mut rng = Rng::new(Seed([0; 32]));
-        let mut known = Known::new(10);
+        let mut known = Known::new(10, false);
         for last in 1..=6 {
             let source = if last == 6 { Source::User } else { Source::Tracker };
             known.add(address(last), source, seconds(1), &mut rng);
@@ -363,7 +427,7 @@ mod tests {
     #[test]
     fn a_torrent_never_knows_more_than_it_may_and_says_when_the_next_is_due() {
         let mut rng = Rng::new(Seed([1; 32]));
-        let mut known = Known::new(2_000);
+        let mut known = Known::new(2_000, false);
         for n in 0..3_000_u32 {
             let [_, _, high, low] = n.to_be_bytes();
             let address = SocketAddr::from(([90, 1, high, low], 6881));
@@ -378,5 +442,94 @@ mod tests {
             assert!(known.entries.is_sorted_by_key(|entry| entry.address));
         }
         assert_eq!(known.len(), 2_000);
+    }
+
+    /// The `n`th address of a source.
+    fn of(source: Source, n: u32) -> SocketAddr {
+        let [_, _, high, low] = n.to_be_bytes();
+        SocketAddr::from(([90, source as u8, high, low], 6881))
+    }
+
+    /// Names addresses from `source`, some of which fail.
+    fn flood(known: &mut Known, source: Source, count: u32, rng: &mut Rng) {
+        for n in 0..count {
+            known.add(of(source, n), source, seconds(u64::from(n)), rng);
+            if n % 3 == 0
+                && let Some(taken) = take(known, seconds(u64::from(n)))
+            {
+                known.ended(taken, Outcome::Failed, seconds(u64::from(n)), rng);
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_that_floods_takes_what_others_leave_and_nobodys_share() {
+        let mut rng = Rng::new(Seed([2; 32]));
+        for flooder in Source::ALL {
+            for modest in Source::ALL.into_iter().filter(|modest| *modest != flooder) {
+                let mut before = Known::new(600, false);
+                flood(&mut before, modest, 100, &mut rng);
+                flood(&mut before, flooder, 5_000, &mut rng);
+                let user = flooder == Source::User;
+                let left = if user { 0 } else { 100 };
+                assert_eq!(before.counts().of(modest), left, "{modest:?} before {flooder:?}");
+                assert_eq!(before.counts().of(flooder), 600 - left);
+
+                let mut after = Known::new(600, false);
+                flood(&mut after, flooder, 5_000, &mut rng);
+                flood(&mut after, modest, 5_000, &mut rng);
+                let own = match (modest, flooder) {
+                    (Source::User, _) => 600,
+                    (_, Source::User) => 0,
+                    _ => 100,
+                };
+                assert_eq!(after.counts().of(modest), own, "{modest:?} after {flooder:?}");
+                assert_eq!(after.len(), 600);
+                for known in [before, after] {
+                    assert_eq!(known.counts(), known.entries.iter().map(|entry| entry.source).collect());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_with_many_addresses_does_not_keep_the_others_from_being_dialled() {
+        let mut rng = Rng::new(Seed([3; 32]));
+        let mut known = Known::new(2_000, false);
+        for n in 0..500 {
+            known.add(of(Source::Pex, n), Source::Pex, seconds(1), &mut rng);
+        }
+        for source in [Source::Tracker, Source::Dht, Source::Incoming] {
+            for n in 0..10 {
+                known.add(of(source, n), source, seconds(1), &mut rng);
+            }
+        }
+        let first: Vec<_> = (0..40).filter_map(|_| take(&mut known, seconds(1))).collect();
+        for source in [Source::Tracker, Source::Dht, Source::Incoming, Source::Pex] {
+            let dialled = first.iter().filter(|address| known.source(**address) == Some(source)).count();
+            assert_eq!(dialled, 10, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn a_private_torrent_forgets_all_that_its_trackers_and_its_user_did_not_name() {
+        let mut rng = Rng::new(Seed([4; 32]));
+        let mut known = Known::new(100, false);
+        for source in Source::ALL {
+            known.add(of(source, 1), source, seconds(1), &mut rng);
+        }
+        // A peer said so first, and the tracker confirms it.
+        known.add(address(1), Source::Pex, seconds(1), &mut rng);
+        known.add(address(1), Source::Tracker, seconds(1), &mut rng);
+        known.set_private();
+        let left = [Source::Incoming, Source::Tracker, Source::Tracker, Source::User].into_iter().collect();
+        assert_eq!(known.counts(), left);
+        assert_eq!(known.source(address(1)), Some(Source::Tracker));
+        for source in [Source::Pex, Source::Dht, Source::Lsd] {
+            assert!(!known.add(of(source, 2), source, seconds(2), &mut rng));
+            known.add(address(1), source, seconds(2), &mut rng);
+        }
+        assert_eq!(known.counts(), left);
+        assert_eq!(known.deadline(), Some(seconds(1)));
     }
 }

@@ -16,6 +16,7 @@ mod peers;
 mod room;
 mod seeding;
 mod share;
+mod source;
 mod spec;
 mod status;
 mod uplink;
@@ -36,9 +37,9 @@ use slotmap::SlotMap;
 pub use canonical::{Outside, priority};
 pub use error::TorrentError;
 pub use event::Event;
-pub use known::Source;
 pub use seeding::SeedingLimits;
 pub use share::{Checks, Slots, UploadSlots};
+pub use source::{Source, Sources};
 pub use spec::{AddTorrent, RateLimits};
 pub use uplink::Uplink;
 pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
@@ -336,7 +337,7 @@ impl Torrent {
             paused: spec.paused,
             picker,
             peers: SlotMap::with_key(),
-            known: Known::new(settings.known_max),
+            known: Known::new(settings.known_max, spec.metainfo.info.private),
             starved: BTreeSet::new(),
             gone: VecDeque::new(),
             judge: Judge::default(),
@@ -389,6 +390,18 @@ impl Torrent {
     /// Learns of a peer.
     pub fn add_peer(&mut self, address: SocketAddr, source: Source, turn: &mut Turn<'_>) {
         self.known.add(address, source, turn.now, turn.rng);
+    }
+
+    /// It turns out to be private (BEP 27): peers found in a way that does not suit such a torrent are forgotten, and
+    /// left where they are connected.
+    pub fn turned_private(&mut self, turn: &mut Turn<'_>) {
+        let suits = |slot: &Slot| self.source_of(slot).suits_private();
+        let all = self.peers.iter();
+        let unsuited: Vec<PeerKey> = all.filter(|(_, slot)| !suits(slot)).map(|(key, _)| key).collect();
+        self.known.set_private();
+        for key in unsuited {
+            self.close(key, CloseReason::Private, turn);
+        }
     }
 
     /// Stops all traffic until [`resume`](Self::resume); what is on disk is kept.

@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::known::{Outcome, Source};
-use super::{Action, Counted, Event, Outside, Slot, Torrent, Turn};
+use super::known::Outcome;
+use super::{Action, Counted, Event, Outside, Slot, Source, Torrent, Turn};
 use crate::choke::Recent;
 use crate::cx::Cx;
 use crate::id::{ConnId, PeerKey};
@@ -149,6 +149,11 @@ impl Torrent {
         if let Some(slot) = self.peers.get_mut(key) {
             slot.peer.set_reading(on, now);
         }
+    }
+
+    /// Who told us of a peer; itself, if it connected to us and nobody else has named it.
+    pub(super) fn source_of(&self, slot: &Slot) -> Source {
+        slot.listens.and_then(|listens| self.known.source(listens)).unwrap_or(Source::Incoming)
     }
 
     /// Whether `key` is connected.

@@ -26,6 +26,8 @@ impl Torrent {
             peers: open().count() as u32,
             seeds: open().filter(|slot| slot.peer.has_told() && slot.peer.has().is_full()).count() as u32,
             known_peers: self.known.len() as u32,
+            known_from: self.known.counts(),
+            peers_from: open().map(|slot| self.source_of(slot)).collect(),
             traffic: Traffic {
                 payload_down: totals.payload_down,
                 payload_up: totals.payload_up,
@@ -77,6 +79,7 @@ impl Torrent {
                     .or_else(|| slot.peer_id.as_ref().and_then(crate::wire::client_name))
                     .map_or_else(String::new, |name| name.to_string()),
                 incoming: slot.incoming,
+                source: self.source_of(slot),
                 pieces: slot.peer.has().count(),
                 choking_us: slot.peer.is_choking_us(),
                 interested: slot.peer.is_interested(),

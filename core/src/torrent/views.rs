@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
+use super::source::{Source, Sources};
+
 /// What a torrent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TorrentState {
@@ -41,6 +43,10 @@ pub struct TorrentStatus {
     pub seeds: u32,
     /// Addresses known, connected or not.
     pub known_peers: u32,
+    /// Where those addresses come from, banned ones left out.
+    pub known_from: Sources,
+    /// Where the connected peers come from.
+    pub peers_from: Sources,
     /// What went over the wire.
     pub traffic: Traffic,
 }
@@ -75,6 +81,8 @@ pub struct PeerStatus {
     pub client: String,
     /// Whether it connected to us.
     pub incoming: bool,
+    /// Who told us of it; [`Source::Incoming`] if nobody but itself did.
+    pub source: Source,
     /// Pieces it has.
     pub pieces: u32,
     /// It refuses our requests for now.

@@ -80,12 +80,15 @@ TIME is a number with s, m, h or d: 90m, 12h, 2d.
 With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
-   \"down_rate\":N,\"up_rate\":N,\"peers\":N}   after the check, then each second
+   \"down_rate\":N,\"up_rate\":N,\"peers\":N,\"peers_from\":FROM,\"known_from\":FROM}
+      after the check, then each second
   {\"event\":\"finished\",\"torrent\":HEX}       with --seed, progress goes on
   {\"event\":\"seeding_done\",\"torrent\":HEX}   enough is given
   {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}
   {\"event\":\"error\",\"message\":TEXT}
-Rates are payload bytes per second; HEX is the 40-digit info-hash. A warning is a \
+Rates are payload bytes per second; HEX is the 40-digit info-hash. FROM tells how many connected \
+peers, or known addresses, came from where: \
+{\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N}. A warning is a \
 tracker's trouble, a banned peer and the like: the run goes on.";
 
 /// Options of `pieceful get`.
@@ -150,11 +153,14 @@ RATE is in bytes per second, as in get: 500K, 1.5M, 2MiB/s, 10MB. TIME is 90m, 1
 With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}   once peers can come
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
-   \"down_rate\":N,\"up_rate\":N,\"peers\":N}   right after that, then each second
+   \"down_rate\":N,\"up_rate\":N,\"peers\":N,\"peers_from\":FROM,\"known_from\":FROM}
+      right after that, then each second
   {\"event\":\"seeding_done\",\"torrent\":HEX}   enough is given
   {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}
   {\"event\":\"error\",\"message\":TEXT}
-Rates are payload bytes per second; HEX is the 40-digit info-hash. A warning is a \
+Rates are payload bytes per second; HEX is the 40-digit info-hash. FROM tells how many connected \
+peers, or known addresses, came from where: \
+{\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N}. A warning is a \
 tracker's trouble, a banned peer and the like: the run goes on.";
 
 /// Options of `pieceful seed`.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use pieceful_core::engine::TorrentStatus;
+use pieceful_core::engine::{Source, Sources, TorrentStatus};
 use serde::Serialize;
 
 use super::Shown;
@@ -12,12 +12,56 @@ use crate::json;
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line<'a> {
-    Listening { address: SocketAddr },
-    Progress { torrent: String, bytes_done: u64, bytes_total: u64, down_rate: u64, up_rate: u64, peers: u32 },
-    Finished { torrent: String },
-    SeedingDone { torrent: String },
-    Warning { torrent: String, message: &'a str },
-    Error { message: &'a str },
+    Listening {
+        address: SocketAddr,
+    },
+    Progress {
+        torrent: String,
+        bytes_done: u64,
+        bytes_total: u64,
+        down_rate: u64,
+        up_rate: u64,
+        peers: u32,
+        peers_from: BySource,
+        known_from: BySource,
+    },
+    Finished {
+        torrent: String,
+    },
+    SeedingDone {
+        torrent: String,
+    },
+    Warning {
+        torrent: String,
+        message: &'a str,
+    },
+    Error {
+        message: &'a str,
+    },
+}
+
+/// How many peers, or addresses of peers, came from where.
+#[derive(Serialize)]
+struct BySource {
+    user: u32,
+    tracker: u32,
+    incoming: u32,
+    lsd: u32,
+    dht: u32,
+    pex: u32,
+}
+
+impl BySource {
+    const fn new(sources: &Sources) -> Self {
+        Self {
+            user: sources.of(Source::User),
+            tracker: sources.of(Source::Tracker),
+            incoming: sources.of(Source::Incoming),
+            lsd: sources.of(Source::Lsd),
+            dht: sources.of(Source::Dht),
+            pex: sources.of(Source::Pex),
+        }
+    }
 }
 
 pub(super) fn listening(address: SocketAddr) -> Result<(), Failure> {
@@ -32,6 +76,8 @@ pub(super) fn progress(shown: &Shown, status: &TorrentStatus) -> Result<(), Fail
         down_rate: status.traffic.down_rate,
         up_rate: status.traffic.up_rate,
         peers: status.peers,
+        peers_from: BySource::new(&status.peers_from),
+        known_from: BySource::new(&status.known_from),
     })
 }
 

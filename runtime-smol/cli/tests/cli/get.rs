@@ -97,9 +97,12 @@ fn a_download_tells_what_it_does_and_leaves_every_file_right() {
     assert_eq!((&first["bytes_done"], &first["bytes_total"]), (&Value::from(0), &Value::from(BYTES)));
     let (_, last) = &events[events.len() - 2];
     assert_eq!(last["bytes_done"], BYTES);
-    for field in ["torrent", "bytes_done", "bytes_total", "down_rate", "up_rate", "peers"] {
+    for field in
+        ["torrent", "bytes_done", "bytes_total", "down_rate", "up_rate", "peers", "peers_from", "known_from"]
+    {
         assert!(!last[field].is_null(), "{field}");
     }
+    assert_eq!(first["known_from"]["user"], 1, "the one given with --peer");
     assert_eq!(last["torrent"].as_str().unwrap().len(), 40);
     assert_eq!(events.last().unwrap().1["torrent"], last["torrent"]);
     assert_eq!(ran.stderr, "");

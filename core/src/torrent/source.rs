@@ -1,0 +1,62 @@
+//! Where addresses of peers come from.
+
+/// Where an address came from. The order is that of trust: whoever is named again by a better source counts as
+/// named by that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A peer named it (BEP 11).
+    Pex,
+    /// A node of the DHT named it (BEP 5).
+    Dht,
+    /// It announced itself on the local network (BEP 14).
+    Lsd,
+    /// It connected to us.
+    Incoming,
+    /// A tracker named it.
+    Tracker,
+    /// The user named it.
+    User,
+}
+
+impl Source {
+    /// Every one, least trusted first.
+    pub const ALL: [Self; 6] = [Self::Pex, Self::Dht, Self::Lsd, Self::Incoming, Self::Tracker, Self::User];
+
+    /// Whether a private torrent may have peers from here (BEP 27): only its trackers and the user decide who takes
+    /// part. What connects to us has been told of us by them.
+    #[must_use]
+    pub const fn suits_private(self) -> bool {
+        match self {
+            Self::Pex | Self::Dht | Self::Lsd => false,
+            Self::Incoming | Self::Tracker | Self::User => true,
+        }
+    }
+}
+
+/// How many came from where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources([u32; Source::ALL.len()]);
+
+impl Sources {
+    /// How many came from `source`.
+    #[must_use]
+    pub const fn of(&self, source: Source) -> u32 {
+        self.0[source as usize]
+    }
+
+    pub(super) const fn add(&mut self, source: Source) {
+        self.0[source as usize] += 1;
+    }
+
+    pub(super) const fn take(&mut self, source: Source) {
+        self.0[source as usize] -= 1;
+    }
+}
+
+impl FromIterator<Source> for Sources {
+    fn from_iter<I: IntoIterator<Item = Source>>(sources: I) -> Self {
+        let mut counts = Self::default();
+        sources.into_iter().for_each(|source| counts.add(source));
+        counts
+    }
+}
