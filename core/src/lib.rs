@@ -17,6 +17,7 @@ pub mod bitfield;
 pub mod chain;
 pub mod choke;
 pub mod cx;
+pub mod dht;
 pub mod disk;
 pub mod engine;
 pub mod id;
