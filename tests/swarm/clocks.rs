@@ -5,6 +5,8 @@ use std::time::Duration;
 use pieceful_core::peer::CloseReason;
 use pieceful_tests::{Data, Fault, Link, World};
 
+use crate::partitions::{received, until_next_byte};
+
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const SLOW: Link = Link::symmetric(20_000, Duration::from_millis(20));
@@ -21,16 +23,6 @@ fn under_way(seed: u64) -> World {
     world = world.with(|spec| spec.link = SLOW).leecher("bob").leecher("carol");
     world.run_for(seconds(30));
     world
-}
-
-fn received(world: &World, name: &str) -> u64 {
-    world.status(name).traffic.payload_down
-}
-
-fn until_next_byte(world: &mut World, name: &str) -> Duration {
-    let (before, since) = (received(world, name), world.elapsed());
-    world.run_until(|w| received(w, name) > before, HOUR);
-    world.elapsed() - since
 }
 
 fn announces_of(world: &World, name: &str) -> usize {

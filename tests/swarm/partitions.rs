@@ -26,12 +26,13 @@ fn small(seed: u64) -> World {
     World::new(seed).data(Data::single(seed, 400_000, 16 << 10)).seed("alice").with(|spec| spec.link = SLOW)
 }
 
-fn received(world: &World, name: &str) -> u64 {
+/// Bytes of blocks that `name` has received.
+pub(crate) fn received(world: &World, name: &str) -> u64 {
     world.status(name).traffic.payload_down
 }
 
 /// Runs until `name` receives something it has not yet; how long that took.
-fn until_next_byte(world: &mut World, name: &str) -> Duration {
+pub(crate) fn until_next_byte(world: &mut World, name: &str) -> Duration {
     let (before, since) = (received(world, name), world.elapsed());
     world.run_until(|w| received(w, name) > before, HOUR);
     world.elapsed() - since
