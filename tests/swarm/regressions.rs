@@ -93,6 +93,26 @@ fn a_seed_with_one_slot_takes_it_from_a_peer_that_asks_for_ever() {
 }
 
 #[test]
+fn those_who_take_all_and_come_back_do_not_keep_a_seeds_slots_among_them() {
+    holds(
+        r#"{
+            "files": [46339],
+            "nodes": [
+                {"engine_rates": {"upload": 11162}, "name": "node 0"},
+                {"name": "node 2"}
+            ],
+            "strangers": [
+                {
+                    "calls": {"again": "0.043 s", "connections": 8},
+                    "dials": "node 0",
+                    "habits": {"Taker": {"fast": false, "silent": false}}
+                }
+            ]
+        }"#,
+    );
+}
+
+#[test]
 fn what_cannot_be_run_is_not_read() {
     let with = |rest: &str| Scenario::read(&format!(r#"{{"nodes": [{{"name": "node 0"}}], {rest}}}"#));
     assert!(with(r#""piece_length": 1"#).is_ok());

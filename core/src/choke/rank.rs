@@ -90,8 +90,10 @@ pub fn rank(now: Instant, candidates: &[Candidate], slots: u32, mode: Mode) -> V
         Mode::Seeding => waiting.sort_unstable_by_key(|peer| {
             // One whose turn is over has not waited, however long ago that turn began: were it to go on, those
             // whose turns began later and ended sooner would never have another. And whoever came in the same
-            // round as many others must not lose to the same ones every time.
-            (!is_in_turn(now, peer), peer.unchoked, peer.last_unchoked, peer.turns, peer.key)
+            // round as many others must not lose to the same ones every time. Nor has anybody waited before it came:
+            // those who take, leave and come back would always be first.
+            let waits_since = peer.last_unchoked.max(peer.connected_at);
+            (!is_in_turn(now, peer), peer.unchoked, waits_since, peer.turns, peer.key)
         }),
     }
     waiting.iter().take(slots as usize).map(|peer| peer.key).collect()

@@ -173,6 +173,22 @@ fn a_peer_that_takes_nothing_cannot_keep_a_seeds_slot() {
 }
 
 #[test]
+fn those_who_take_and_come_back_do_not_keep_a_seeds_slot_among_them() {
+    let mut scene = Scene::new(3);
+    let mut served = [0; 3];
+    for _ in 0..60 {
+        let [peer] = scene.next(1, Mode::Seeding)[..] else { panic!("one slot") };
+        served[peer] += 1;
+        if peer < 2 {
+            let returned = &mut scene.peers[peer];
+            (returned.unchoked, returned.turns) = (false, 0);
+            (returned.last_unchoked, returned.connected_at) = (Instant::ZERO, scene.now);
+        }
+    }
+    assert!(served[2] >= 30, "{served:?}");
+}
+
+#[test]
 fn the_order_of_the_candidates_does_not_matter() {
     let mut scene = Scene::new(9);
     for peer in &mut scene.peers {
