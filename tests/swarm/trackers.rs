@@ -104,6 +104,19 @@ fn a_hanging_tracker_does_not_delay_the_end() {
 }
 
 #[test]
+fn a_request_that_is_no_longer_wanted_counts_until_it_is_answered() {
+    let mut world = strangers(58, &["http://tracker.sim"]).with(|spec| spec.config.limits.fetches_max = 1);
+    world.tracker_mut(0).manner = Manner::Slow(Duration::from_secs(20));
+    world.run_for(Duration::from_secs(13));
+    world.pause("bob");
+    world.run_for(Duration::from_secs(8));
+    assert_eq!(world.outstanding("bob"), 1, "it has only asked");
+    world.tracker_mut(0).manner = Manner::Up;
+    world.resume("bob");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+}
+
+#[test]
 fn an_interval_is_honoured() {
     let mut world = strangers(56, &["http://tracker.sim"]);
     world.tracker_mut(0).interval = Duration::from_secs(900);

@@ -128,6 +128,7 @@ impl Engine {
         for id in all {
             self.with_torrent(id, Torrent::leave);
         }
+        self.fetch_on(); // there is room for more at once from now on
         self.see_to_stopping();
     }
 }

@@ -34,7 +34,8 @@ pub struct Limits {
     /// A peer's requests waiting to be served: what we announce as `reqq` (BEP 10). 500 is what common
     /// clients announce.
     pub requests_queued_max: u32,
-    /// HTTP requests at once.
+    /// HTTP requests at once, those included whose answer is no longer wanted; eight times as many once the engine is
+    /// told to stop.
     pub fetches_max: u32,
     /// Name look-ups at once.
     pub resolves_max: u32,

@@ -86,8 +86,8 @@ pub struct Engine {
     /// What torrents share.
     common: Common,
 
-    /// Requests under way, with the host each is for.
-    fetches: SlotMap<FetchId, (TorrentId, AnnounceTag, String)>,
+    /// Requests that the driver has yet to answer.
+    fetches: SlotMap<FetchId, Fetching>,
     fetches_waiting: VecDeque<(TorrentId, AnnounceTag, FetchRequest)>,
     resolves: SlotMap<ResolveId, QueryTag>,
     resolves_waiting: VecDeque<(QueryTag, String)>,
@@ -107,6 +107,14 @@ enum Stopping {
     No,
     Asked,
     Told,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct Fetching {
+    /// Whose answer it is; nobody's any more if it was taken back.
+    owner: Option<(TorrentId, AnnounceTag)>,
+    host: String,
 }
 
 /// A connection and whose it is.

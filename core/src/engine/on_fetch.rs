@@ -4,20 +4,22 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Engine, FetchError, ResolveError, Response};
+use super::{Engine, FetchError, Fetching, ResolveError, Response};
 use crate::id::{FetchId, ResolveId};
 use crate::tracker::TrackerError;
 
 impl Engine {
     pub(super) fn on_fetched(&mut self, fetch: FetchId, result: Result<Response, FetchError>) {
-        let Some((id, tag, _)) = self.fetches.remove(fetch) else { return };
+        let Some(Fetching { owner, .. }) = self.fetches.remove(fetch) else { return };
         let result = match &result {
             Ok(response) => Ok((response.status, &response.body[..], response.from)),
             Err(FetchError::TimedOut) => Err(TrackerError::TimedOut),
             Err(FetchError::Scope(address)) => Err(TrackerError::Scope(*address)),
             Err(error) => Err(TrackerError::Fetch(error.to_string())),
         };
-        self.with_torrent(id, |torrent, turn| torrent.fetched(tag, result, turn));
+        if let Some((id, tag)) = owner {
+            self.with_torrent(id, |torrent, turn| torrent.fetched(tag, result, turn));
+        }
         self.fetch_on();
     }
 

@@ -4,7 +4,9 @@ use alloc::string::String;
 
 use super::deadlines::Owner;
 use super::limits::TRACKER_BODY_MAX;
-use super::{CloseHow, ConnOwner, Engine, Event, FetchRequest, NamedBy, Output, SaveKey, Segment, Stopping};
+use super::{
+    CloseHow, ConnOwner, Engine, Event, FetchRequest, Fetching, NamedBy, Output, SaveKey, Segment, Stopping,
+};
 use crate::cx::Cx;
 use crate::id::{ConnId, TorrentId};
 use crate::peer;
@@ -132,7 +134,7 @@ impl Engine {
 
     fn begin_fetch(&mut self, id: TorrentId, tag: AnnounceTag, request: FetchRequest) {
         let host = String::from(host_of(&request.url));
-        let fetch = self.fetches.insert((id, tag, host));
+        let fetch = self.fetches.insert(Fetching { owner: Some((id, tag)), host });
         self.out.push_back(Output::Fetch { fetch, request });
     }
 
@@ -142,7 +144,7 @@ impl Engine {
         let usual = self.config.limits.fetches_max;
         let max = if self.stopping == Stopping::No { usual } else { usual.saturating_mul(FAREWELLS) };
         let host = host_of(url);
-        let same = || self.fetches.values().filter(|(.., other)| other == host).count() as u32;
+        let same = || self.fetches.values().filter(|other| other.host == host).count() as u32;
         (self.fetches.len() as u32) < max && same() < max.div_ceil(2)
     }
 
@@ -161,16 +163,17 @@ impl Engine {
         self.with_udp(|udp, cx| udp.ask(token, named_by, host, port, announce, cx));
     }
 
-    /// An HTTP request under way ends by itself some time; its place is free for another at once.
+    /// An HTTP request under way ends by itself some time, and keeps its place until then; its answer is nobody's.
     fn cancel_announce(&mut self, id: TorrentId, tag: AnnounceTag) {
-        self.fetches.retain(|_, (torrent, other, _)| (*torrent, *other) != (id, tag));
+        if let Some(fetching) = self.fetches.values_mut().find(|it| it.owner == Some((id, tag))) {
+            fetching.owner = None;
+        }
         self.fetches_waiting.retain(|(torrent, other, _)| (*torrent, *other) != (id, tag));
         let token = self.asked.iter().find(|(_, asked)| **asked == (id, tag)).map(|(token, _)| *token);
         if let Some(token) = token {
             self.asked.remove(&token);
             self.udp.cancel(token);
         }
-        self.fetch_on();
     }
 
     /// Lets the UDP trackers act, and does what they want.

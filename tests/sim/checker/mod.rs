@@ -30,8 +30,8 @@ use talk::Talk;
 /// Every so many times an engine has no more to say, everything is looked at that is too much for every time.
 const THOROUGH_EVERY: u64 = 64;
 
-/// Once an engine gives up requests or says good-bye there may be so many times the usual of them under way: it does
-/// not wait for a tracker that is dead.
+/// Once an engine is told to stop it says good-bye with so many times the usual requests: there is no time to wait for
+/// trackers that are dead.
 const FAREWELLS: u32 = 8;
 
 /// Follows one engine's outputs and inputs.
@@ -45,8 +45,8 @@ pub struct Checker {
     actions: Actions,
     fetches: BTreeSet<FetchId>,
     resolves: BTreeSet<ResolveId>,
-    /// Whether it has stopped something, by itself or at its user's word.
-    hurried: bool,
+    /// Whether it has been told to stop.
+    stopping: bool,
     /// Connections to us whose handshake is not whole.
     greeting: u32,
     connecting: u32,
@@ -99,7 +99,7 @@ impl Checker {
     pub fn called(&mut self, now: Instant, call: &Call) {
         self.now = now;
         self.cause = Cause::Other;
-        self.hurried |= matches!(call, Call::Pause(_) | Call::Remove(_) | Call::Shutdown);
+        self.stopping |= matches!(call, Call::Shutdown);
         if let Call::SetTorrentConnections(torrent, max) = call
             && let Some(known) = self.torrents.iter_mut().find(|known| known.id == *torrent)
         {
@@ -113,7 +113,6 @@ impl Checker {
         ensure(!self.stopped || matches!(output, Output::Idle { wake: None }), || {
             format!("an output after Stopped: {output:?}")
         })?;
-        self.hurried |= matches!(output, Output::Event(Event::SeedingDone { .. } | Event::Failed { .. }));
         match output {
             Output::Connect { conn, to } => {
                 self.connecting += 1;
@@ -152,7 +151,7 @@ impl Checker {
             }
             Output::Fetch { fetch, .. } => {
                 ensure(self.fetches.insert(*fetch), || format!("{fetch:?} is in use already"))?;
-                let times = if self.hurried { FAREWELLS } else { 1 };
+                let times = if self.stopping { FAREWELLS } else { 1 };
                 within("fetches", self.fetches.len() as u64, u64::from(self.limits.fetches_max * times))?;
             }
             Output::Event(event) => return self.event(event, disk),
