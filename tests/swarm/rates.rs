@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pieceful_core::engine::{Call, RateLimits};
-use pieceful_tests::{Data, Link, World};
+use pieceful_tests::odd::{Flood, Flooder, Odd};
+use pieceful_tests::{Data, Link, Segmentation, World};
 
 const MINUTES: Duration = Duration::from_secs(600);
 const LIMIT: u64 = 200 << 10;
@@ -74,4 +75,19 @@ fn a_limit_that_is_lifted_is_gone_at_once() {
     world.run_for(Duration::from_secs(10));
     world.call("bob", Call::SetLimits(RateLimits::default()));
     world.run_until(|w| w.complete("bob"), Duration::from_secs(10));
+}
+
+#[test]
+fn blocks_that_nobody_asked_for_stay_within_a_limit_in_however_small_parts_they_come() {
+    for with in [Flood::Blocks, Flood::WholeBlocks] {
+        let burst = if with == Flood::Blocks { 2_000 } else { 2 };
+        let flooder = Odd::Flooder(Flooder { with, burst, every: Duration::from_millis(100) });
+        let mut world = World::new(45).data(Data::single(45, 100_000, 64 << 10));
+        world = world.segmentation(Segmentation::Bytewise).odd("mallory", flooder).leecher("bob");
+        world = world.with(|spec| spec.config.rates = RateLimits { download: Some(10_000), upload: None });
+        world.run_for(Duration::from_secs(10));
+        let traffic = world.status("bob").traffic;
+        let received = traffic.payload_down + traffic.protocol_down;
+        assert!(received < 11 * 10_000 + 1_000, "{received} bytes of {with:?}");
+    }
 }

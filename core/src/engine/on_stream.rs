@@ -206,10 +206,12 @@ impl Engine {
         let own = self.torrents.get_mut(torrent).and_then(|torrent| torrent.throttle(self.now, bytes));
         let until = own.map_or(all, |own| own.max(all));
         let owes = self.torrents.get(torrent).is_some_and(|torrent| torrent.owes_blocks(peer));
+        let brings = |torrent: &Torrent| torrent.brings_unasked(peer);
+        let is_news = !owes && bytes < SMALL_TALK && !self.torrents.get(torrent).is_some_and(brings);
         let Some(conn) = self.conns.get_mut(id) else { return };
-        // Whoever owes nothing is heard at any time, but for those who bring blocks all the same: the others would
-        // have nothing left of the limit.
-        if !owes && bytes < SMALL_TALK || matches!(conn.owner, ConnOwner::Closing) {
+        // Whoever owes nothing is heard at any time, but for those who bring blocks all the same, in however small
+        // parts: the others would have nothing left of the limit.
+        if is_news || matches!(conn.owner, ConnOwner::Closing) {
             return;
         }
         let was_reading = !conn.stalled && !conn.throttled;

@@ -1,6 +1,6 @@
 //! What is known of a peer.
 
-use super::{Peer, Phase, Totals};
+use super::{PARTIAL_BLOCK, Peer, Phase, Totals};
 use crate::bitfield::Bitfield;
 use crate::id::{Block, PieceIndex};
 use crate::time::Instant;
@@ -55,6 +55,12 @@ impl Peer {
     #[must_use]
     pub fn is_silent(&self, now: Instant, span: Duration) -> bool {
         self.reading && now >= self.heard + span
+    }
+
+    /// Whether it sends blocks that nobody asked for, or may be about to.
+    #[must_use]
+    pub fn brings_unasked(&self) -> bool {
+        self.totals.unasked > 0 || self.decoder.buffered() > PARTIAL_BLOCK && self.asked().len() == 0
     }
 
     /// Whether it owes us blocks for too long.

@@ -162,10 +162,16 @@ impl Torrent {
         self.peers.contains_key(key)
     }
 
-    /// Whether a peer still owes us blocks: only such a peer is ever stopped from sending.
+    /// Whether a peer still owes us blocks: only such a peer is ever stopped from sending while the disk is behind.
     #[must_use]
     pub fn owes_blocks(&self, key: PeerKey) -> bool {
         self.peers.get(key).is_some_and(|slot| slot.peer.asked().len() > 0)
+    }
+
+    /// Whether a peer sends blocks that nobody asked for, or may be about to.
+    #[must_use]
+    pub fn brings_unasked(&self, key: PeerKey) -> bool {
+        self.peers.get(key).is_some_and(|slot| slot.peer.brings_unasked())
     }
 
     /// Lets a peer do something, then reacts to what came of it.
