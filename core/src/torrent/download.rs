@@ -103,7 +103,7 @@ impl Torrent {
                 slot => slot?.peer.pace(turn.now),
             };
             let wait = self.picker.pick_again(key, has, left, pace, turn.rng, &mut self.picked);
-            let at = wait.map(|wait| turn.now + wait.max(HELP_SOONEST));
+            let at = wait.map(|wait| look_again_at(turn.now, wait));
             self.help_again = self.help_again.into_iter().chain(at).min();
         }
         if (self.picked.len() as u32) < want {
@@ -213,6 +213,11 @@ impl Torrent {
     }
 }
 
+/// When to look again whether others should help, if there is nothing to help with for so long.
+fn look_again_at(now: Instant, wait: Duration) -> Instant {
+    now + wait.max(HELP_SOONEST)
+}
+
 fn has_of(slot: &Slot) -> Has<'_> {
     if slot.counted == Counted::Seed || slot.peer.has().is_full() {
         Has::All
@@ -225,4 +230,16 @@ fn has_of(slot: &Slot) -> Has<'_> {
 fn is_fast(peer: &Peer, piece_length: u32, now: Instant) -> bool {
     let rate = peer.down_rate(now);
     rate == 0 || rate * OWN_PIECE_SECONDS >= u64::from(piece_length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_than_a_microsecond_to_wait_is_no_reason_to_wake_up_at_once() {
+        let now = Instant::from_micros(50_000);
+        assert!(look_again_at(now, Duration::from_nanos(1)) > now);
+        assert_eq!(look_again_at(now, Duration::from_millis(70)), now + Duration::from_millis(70));
+    }
 }
