@@ -13,7 +13,8 @@ use super::ensure;
 use crate::Data;
 use crate::words::{self, Listener, Said};
 
-/// What is under way when nothing came for so long may be asked for again.
+/// An engine may give up what is under way, and ask for it again, once no block came for so long. It says nothing of it,
+/// and waits longer when parts of a block come, or nothing is read.
 const LATE: Duration = Duration::from_secs(20);
 /// Requests under way at one peer beside the limit: those that it is late with, and has not refused.
 const LATE_MAX: usize = 500;
@@ -77,9 +78,11 @@ pub(super) struct Talk {
     interested: bool,
     /// Requests under way.
     asked: BTreeSet<Block>,
+    /// Those that it has given up, or has not: nobody but the engine knows.
+    doubted: BTreeSet<Block>,
     /// Those that were taken back and may be answered all the same.
     late: BTreeSet<Block>,
-    /// When a block last came, or the first of those under way was asked for.
+    /// When a block last came, or the first of those under way was asked for; no later than by the engine's own account.
     progress: Instant,
 }
 
@@ -101,6 +104,7 @@ impl Talk {
             allows: BTreeSet::new(),
             interested: false,
             asked: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             late: BTreeSet::new(),
             progress: now,
         }
@@ -156,7 +160,8 @@ impl Talk {
             Said::Plain(words::CHOKE) => {
                 self.choking_us = true;
                 if !self.fast() {
-                    self.late.extend(std::mem::take(&mut self.asked));
+                    self.late.append(&mut self.asked);
+                    self.late.append(&mut self.doubted);
                 }
             }
             Said::Plain(words::UNCHOKE) => self.choking_us = false,
@@ -186,7 +191,7 @@ impl Talk {
             }
             Said::Reject(piece, offset, len) => {
                 let block = (*piece, *offset, *len);
-                let was = self.asked.remove(&block);
+                let was = self.asked.remove(&block) | self.doubted.remove(&block);
                 self.late.remove(&block);
                 if was && self.choking_us {
                     self.allowed.remove(piece);
@@ -194,10 +199,13 @@ impl Talk {
             }
             Said::Piece(piece, offset, len, _) => {
                 let block = (*piece, *offset, *len);
+                let was = self.asked.remove(&block);
                 self.give_up(now);
-                if self.asked.remove(&block) || self.late.remove(&block) {
+                if was {
                     self.progress = now;
                 }
+                self.doubted.remove(&block);
+                self.late.remove(&block);
             }
             _ => {}
         }
@@ -254,7 +262,7 @@ impl Talk {
             }
             Said::Cancel(piece, offset, len) => {
                 let block = (*piece, *offset, *len);
-                let was = self.asked.remove(&block);
+                let was = self.asked.remove(&block) | self.doubted.remove(&block);
                 ensure(was || self.late.contains(&block), || format!("{said}, which was not asked for"))?;
                 self.late.insert(block);
             }
@@ -268,10 +276,10 @@ impl Talk {
         Ok(())
     }
 
-    /// Nothing came for so long that what is under way is not waited for any more.
+    /// No block came for so long that what is under way may not be waited for any more.
     fn give_up(&mut self, now: Instant) {
         if now.since(self.progress) >= LATE {
-            self.late.append(&mut self.asked);
+            self.doubted.append(&mut self.asked);
         }
     }
 
@@ -312,10 +320,11 @@ impl Talk {
         let served = !self.choking_us || self.fast() && self.allowed.contains(&piece);
         ensure(served, || format!("asks for {block:?} while choked"))?;
         self.give_up(now);
-        if self.asked.is_empty() {
+        if self.asked.is_empty() && self.doubted.is_empty() {
             self.progress = now;
         }
         ensure(self.asked.insert(block), || format!("asks for {block:?} twice"))?;
+        self.doubted.remove(&block);
         self.late.remove(&block);
         Ok(())
     }

@@ -255,6 +255,20 @@ fn requests_for_what_cannot_be_had() {
     scene.hears(&reject(2, 0, 16_384));
     scene.says(&request(2, 0, 16_384)).unwrap();
 
+    // What was asked for when the rest was late already may be given up together with that, but not anew.
+    let mut scene = Scene::greeted(false);
+    open.iter().for_each(|bytes| scene.hears(bytes));
+    scene.says(&interested).unwrap();
+    scene.says(&request(2, 0, 16_384)).unwrap();
+    for seconds in [21, 30] {
+        scene.millis = 1_000 * seconds;
+        scene.hears(&have(3));
+        scene.says(&request(2, 16_384, 16_384)).unwrap();
+    }
+    scene.hears(&piece(2, 16_384, &[0; 16_384]));
+    scene.says(&request(2, 16_384, 16_384)).unwrap();
+    fails(scene.says(&request(2, 16_384, 16_384)), "twice");
+
     // Not what is there already, as soon as its hash was right.
     let mut scene = Scene::greeted(false);
     open.iter().for_each(|bytes| scene.hears(bytes));
