@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pieceful_tests::Scenario;
-use pieceful_tests::scenario::run_seeds;
+use pieceful_tests::scenario::{Times, run_seeds};
 
 use crate::progress;
 use crate::swarm::{self, CpuTime};
@@ -40,12 +40,12 @@ pub(crate) fn read(file: &Path) -> bool {
 }
 
 /// Runs those of many seeds.
-pub(crate) fn many(seeds: Range<u64>, jobs: usize) -> bool {
+pub(crate) fn many(seeds: Range<u64>, jobs: usize, times: Times) -> bool {
     let count = seeds.end - seeds.start;
     let cpu = CpuTime::now();
     let bar = progress::bar(count, "scenarios");
     let (outputs, nodes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let failed = run_seeds(seeds, jobs, |result| {
+    let failed = run_seeds(seeds, jobs, times, |result| {
         match result {
             Ok(report) => {
                 outputs.fetch_add(report.outputs, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Parser};
+use pieceful_tests::scenario::Times;
 
 /// Runs whole swarms in virtual time, without sockets, files or a clock
 ///
@@ -51,6 +52,10 @@ struct Args {
     #[arg(long, value_name = "N", requires = "scenarios", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
+    /// Run each but once: that takes half the time, and does not show that the same happens again
+    #[arg(long, requires = "scenarios")]
+    once: bool,
+
     /// Play a tape, made with `pieceful get --record FILE` or `pieceful seed --record FILE`, or by a scenario that
     /// failed: the engine has to say the same as when it was made
     #[arg(long, value_name = "FILE", group = "what")]
@@ -66,7 +71,8 @@ fn main() -> ExitCode {
         play::play(tape, args.show)
     } else if let Some(count) = args.scenarios {
         let jobs = args.jobs.map_or_else(cores, usize::from);
-        scenarios::many(args.from..args.from.saturating_add(count), jobs)
+        let times = if args.once { Times::Once } else { Times::Twice };
+        scenarios::many(args.from..args.from.saturating_add(count), jobs, times)
     } else if let Some(seed) = args.scenario {
         scenarios::one(&pieceful_tests::Scenario::random(seed))
     } else if let Some(file) = &args.file {

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Report, Scenario, Watch};
 
-/// Every so many seeds, one is run twice: the same has to happen again.
-const TWICE_EVERY: u64 = 10;
 /// Lines of trace that are kept of a failure.
 const TRACE_LINES: usize = 400;
 /// Failures after which no more seeds are tried.
@@ -20,10 +18,20 @@ const FAILURES_MAX: usize = 5;
 /// What failed, in words.
 pub type Failed = (u64, String);
 
+/// How often each scenario is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Once.
+    Once,
+    /// Twice: the same has to happen again.
+    Twice,
+}
+
 /// Runs the scenarios of these seeds, `jobs` at a time, until too many have failed. `each` is told of every one.
 pub fn run_seeds(
     seeds: Range<u64>,
     jobs: usize,
+    times: Times,
     each: impl Fn(&Result<Report, String>) + Sync,
 ) -> Vec<Failed> {
     let next = AtomicU64::new(seeds.start);
@@ -37,7 +45,7 @@ pub fn run_seeds(
                     if seed >= seeds.end {
                         return;
                     }
-                    let result = run_seed(seed);
+                    let result = run_seed(seed, times);
                     each(&result);
                     if let Err(why) = result {
                         let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -57,9 +65,9 @@ pub fn run_seeds(
 ///
 /// # Errors
 /// When a rule is broken, somebody does not finish, or the same does not happen twice.
-pub fn run_seed(seed: u64) -> Result<Report, String> {
+pub fn run_seed(seed: u64, times: Times) -> Result<Report, String> {
     let scenario = Scenario::random(seed);
-    let twice = seed.is_multiple_of(TWICE_EVERY);
+    let twice = times == Times::Twice;
     let watch = Watch { hashed: twice, ..Watch::default() };
     let Ok(report) = scenario.watched(watch) else { return Err(scenario.told()) };
     if twice && scenario.watched(watch).as_ref().ok() != Some(&report) {

@@ -17,7 +17,7 @@ use pieceful_core::engine::{Limits, PieceOrder, RateLimits, SeedingLimits, Uploa
 use serde::{Deserialize, Serialize};
 
 pub use draw::Chance;
-pub use gather::{Failed, run_seed, run_seeds};
+pub use gather::{Failed, Times, run_seed, run_seeds};
 pub use run::{Failure, Member, Report, Watch};
 
 use crate::odd::{Calls, Odd};
