@@ -6,6 +6,8 @@ use std::time::Duration;
 use pieceful_tests::scenario::{Member, Node, Report, Watch};
 use pieceful_tests::{Has, Link, Scenario, Segmentation, seeded};
 
+use crate::progress;
+
 /// What everything is hashed for: two runs that show the same number are the same.
 pub(crate) const HASHED: Watch = Watch { trace: 0, hashed: true, recorded: false };
 
@@ -53,7 +55,10 @@ impl Swarm {
 pub(crate) fn run(swarm: &Swarm) -> bool {
     let cpu = CpuTime::now();
     let scenario = swarm.scenario();
-    match scenario.watched(HASHED) {
+    let bar = progress::bar(swarm.nodes.into(), "nodes have finished");
+    let result = scenario.followed(HASHED, &mut |finished| bar.set_position(finished));
+    bar.finish_and_clear();
+    match result {
         Ok(report) => {
             show(&report, cpu);
             true

@@ -86,9 +86,17 @@ impl Scenario {
     /// # Errors
     /// What went wrong, as soon as it does.
     pub fn watched(&self, watch: Watch) -> Result<Report, Box<Failure>> {
+        self.followed(watch, &mut |_| {})
+    }
+
+    /// Runs it, keeps something of it, and tells now and then how many nodes have finished, once all has healed.
+    ///
+    /// # Errors
+    /// What went wrong, as soon as it does.
+    pub fn followed(&self, watch: Watch, follow: &mut dyn FnMut(u64)) -> Result<Report, Box<Failure>> {
         let mut world = None;
         let run = format!("scenario {}", self.seed);
-        caught(&run, || self.drive(world.insert(self.world(watch)))).map_err(|why| {
+        caught(&run, || self.drive(world.insert(self.world(watch)), follow)).map_err(|why| {
             let names = self.nodes.iter().map(|node| &node.name);
             let tapes = |world: &World| {
                 let tapes = names.filter_map(|name| Some((name.clone(), world.tape_if_any(name)?.clone())));
@@ -150,7 +158,7 @@ impl Scenario {
         world
     }
 
-    fn drive(&self, world: &mut World) -> Report {
+    fn drive(&self, world: &mut World, follow: &mut dyn FnMut(u64)) -> Report {
         // Safety: whatever goes wrong, no rule is broken.
         for trouble in &self.troubles {
             world.run_for(trouble.after.saturating_sub(world.elapsed()));
@@ -173,6 +181,7 @@ impl Scenario {
             let Some(name) = names.get(done) else { break };
             if world.elapsed() > healed + self.within {
                 world.fail(&format!("{name} has not finished {:?} after all healed", self.within));
+            follow(names.iter().filter(|name| is_done(world, name)).count() as u64);
             }
             world.run_for(LOOK_EVERY);
         }
