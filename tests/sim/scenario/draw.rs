@@ -116,7 +116,7 @@ impl Scenario {
             troubles,
             ..Self::default()
         };
-        drawn.with_short_lines()
+        drawn.with_short_lines().with_room_to_greet()
     }
 
     /// With buffers so small, and if need be ways so fast, that no stranger keeps others from a node.
@@ -126,6 +126,16 @@ impl Scenario {
         self.buffer = self.buffer.min(u32::try_from(most).unwrap_or(u32::MAX)).max(BUFFER_MIN);
         let least = self.strangers_take(self.buffer).div_ceil(LINE_MAX);
         self.nodes.iter_mut().for_each(|node| node.link.up = node.link.up.max(least));
+        self
+    }
+
+    /// With room for everybody who has not introduced themselves.
+    fn with_room_to_greet(mut self) -> Self {
+        for place in 0..self.nodes.len() {
+            let least = self.greeting_min(&self.nodes[place].name);
+            let max = &mut self.nodes[place].limits.greeting_max;
+            *max = least.max(*max);
+        }
         self
     }
 }

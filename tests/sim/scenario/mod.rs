@@ -33,7 +33,8 @@ const RATE_MIN: u64 = 10_000;
 const LINE_MAX: u64 = 5;
 /// Bytes that a buffer holds at least.
 const BUFFER_MIN: u32 = 16 << 10;
-/// Connections that leave room for somebody who means well.
+/// Connections that leave room for somebody who means well. So does a queue of those who have not introduced themselves
+/// only if it has a place for every stranger's connection: they come back sooner than a handshake takes.
 const CONNECTIONS_MIN: u32 = 10;
 
 /// Everything that makes a run. The same scenario is the same run, on every machine.
@@ -147,6 +148,16 @@ impl Scenario {
         self.strangers.iter().map(connections).sum::<u64>().saturating_mul(buffer.into())
     }
 
+    /// Places for those who have not introduced themselves that a node needs, so that no stranger takes another's.
+    fn greeting_min(&self, node: &str) -> u32 {
+        let callers = self.strangers.iter().filter(|stranger| stranger.dials.as_deref() == Some(node));
+        let add = |sum: u32, stranger: &Stranger| sum.saturating_add(stranger.calls.connections.max(1));
+        match callers.fold(0, add) {
+            0 => 1,
+            strangers => strangers.saturating_add(self.nodes.len() as u32),
+        }
+    }
+
     /// The nodes that something is said about.
     fn names(&self) -> impl Iterator<Item = &String> {
         let dialled = self.strangers.iter().filter_map(|stranger| stranger.dials.as_ref());
@@ -256,6 +267,7 @@ impl Scenario {
         self.nodes.first().is_some_and(|first| first.listens && first.nat == Nat::Open && !first.ipv6)
             && self.nodes.iter().all(|node| node.is_sound() && finds_others(node))
             && self.nodes.iter().all(|node| node.link.up.saturating_mul(LINE_MAX) >= taken)
+            && self.nodes.iter().all(|node| node.limits.greeting_max >= self.greeting_min(&node.name))
             && self.within >= Self::default().within
             && self.piece_length > 0
             && (1..=1 << 30).contains(&total)
