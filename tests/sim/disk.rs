@@ -287,7 +287,7 @@ impl Disk {
 
     /// Reads for a driver that fetches blocks itself.
     pub(crate) fn read_for_sending(
-        &self,
+        &mut self,
         torrent: TorrentId,
         block: Block,
         rng: &mut Rng,
@@ -296,7 +296,8 @@ impl Disk {
             return Err(error(DiskErrorKind::Io, None, "the simulated device failed"));
         }
         let open = self.open.get(&torrent).ok_or_else(|| error(DiskErrorKind::Missing, None, "not open"))?;
-        self.read(&open.layout, block)
+        let read = self.read(&open.layout, block)?;
+        Ok(if self.profile.flips > 0 { self.perhaps_flip(read, rng) } else { read })
     }
 
     fn existing(&self, path: Option<&pieceful_core::metainfo::SafePath>) -> Existing {

@@ -275,9 +275,10 @@ impl World {
         owner.events.push((now, event));
     }
 
-    /// Nobody honest is ever said to have done wrong.
+    /// Nobody honest is ever said to have done wrong, but by one whose own disk deceives it.
     fn check_blame(&mut self, node: usize, ip: IpAddr) {
-        if self.node_of(ip).is_some_and(|node| self.nodes[node].is_honest()) {
+        let is_deceived = !self.nodes[node].is_honest();
+        if !is_deceived && self.node_of(ip).is_some_and(|node| self.nodes[node].is_honest()) {
             let (name, blamed) = (self.nodes[node].name.clone(), self.called(ip));
             self.fail(&format!("{name} blames {blamed}, which is honest"));
         }

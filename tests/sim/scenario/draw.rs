@@ -329,7 +329,7 @@ fn sharer(pieces: u32, chance: &mut Chance<'_>) -> Sharer {
 fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
     let (node, after, lasts) = (name_of(chance.below(nodes)), chance.span(), chance.span());
     let other = |chance: &mut Chance<'_>| chance.perhaps(2, |chance| name_of(chance.below(nodes)));
-    let fault = match chance.below(26) {
+    let fault = match chance.below(27) {
         0 => Fault::Restart,
         1 => Fault::Off { lasts },
         2 => Fault::Paused { lasts },
@@ -348,7 +348,7 @@ fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
         15 => Fault::ClockLeaps { by: chance.span() },
         16 => Fault::WakesLate { by: chance.span().min(Duration::from_secs(10)), lasts },
         // Whoever believes that it lost what nobody else has would have it overwritten by a liar.
-        18 if node == name_of(0) => Fault::Restart,
+        18 | 25 if node == name_of(0) => Fault::Restart,
         18 => Fault::DiskShort { of_thousand: chance.scaled(1, 10).min(1000), lasts },
         19 => Fault::DiskHangs { lasts },
         20 => Fault::Sync {
@@ -360,6 +360,7 @@ fn trouble(nodes: u32, chance: &mut Chance<'_>) -> Trouble {
         22 => Fault::Names { how: names(chance), lasts },
         23 => Fault::Datagrams { profile: bad_datagrams(chance), lasts },
         24 => Fault::NatForgets,
+        25 => Fault::DiskFlips { of_thousand: chance.scaled(1, 10).min(1000), lasts },
         17 => Fault::WakesInVain { times: chance.between(1, 5), lasts },
         _ => {
             Fault::Partition { with: (0..nodes).filter(|_| chance.once_in(2)).map(name_of).collect(), lasts }
