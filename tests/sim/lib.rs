@@ -13,6 +13,7 @@
 //! ```
 
 mod asking;
+mod balance;
 pub mod checker;
 mod clock;
 #[path = "../conformance/mod.rs"]

@@ -122,6 +122,11 @@ impl End {
         }
     }
 
+    /// Bytes handed over that the other side has not read.
+    pub(crate) fn on_the_way(&self) -> u64 {
+        self.pending_len + u64::from(self.in_flight)
+    }
+
     /// Bytes handed over that the system has not taken.
     pub(crate) const fn unsent(&self) -> u64 {
         self.pending_len

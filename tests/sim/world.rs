@@ -276,6 +276,7 @@ impl World {
                 None => self.fail(&format!("it does not hold after {within:?}")),
             }
         }
+        self.check_balance();
     }
 
     /// Runs for a while.
@@ -285,6 +286,7 @@ impl World {
         while let Some(step) = self.queue.pop(until) {
             self.take(step);
         }
+        self.check_balance();
     }
 
     pub(crate) fn begin(&mut self) {

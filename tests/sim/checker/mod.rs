@@ -339,11 +339,21 @@ impl Checker {
             let own = |state: &&Conn| state.talk.torrent == Some(place) && !state.stream.is_closing();
             let conns = self.conns.values().filter(own).count() as u64;
             within("connections of a torrent", conns, known.peers_max.into())?;
+            let own: BTreeMap<SocketAddr, &Talk> =
+                self.conns.values().filter(own).map(|state| (state.address, &state.talk)).collect();
             for peer in engine.peers(known.id) {
                 within("requests at a peer", peer.asked.into(), self.limits.asked_max.into())?;
+                if let Some(talk) = own.get(&peer.address) {
+                    shares::compare_with(&peer, talk)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Bytes of whole blocks that the engine has sent on a connection, and that it has been sent.
+    pub(crate) fn exchanged(&self, conn: ConnId) -> Option<(u64, u64)> {
+        self.conns.get(&conn).map(|state| (state.talk.given, state.talk.got))
     }
 
     /// Answers the engine still waits for.

@@ -1,10 +1,11 @@
 //! What an engine says it has sent and received is what went over the wire.
 
-use pieceful_core::engine::{Engine, Limits};
+use pieceful_core::engine::{Engine, Limits, PeerStatus};
 
 use super::budgets::within;
 use super::claims::Known;
 use super::ensure;
+use super::talk::Talk;
 
 /// Compares a torrent's numbers with what was seen of it.
 pub(super) fn compare(known: &Known, engine: &Engine, limits: &Limits) -> Result<(), String> {
@@ -22,4 +23,15 @@ pub(super) fn compare(known: &Known, engine: &Engine, limits: &Limits) -> Result
     })?;
     ensure(traffic.wasted <= received, || format!("{} wasted of {received}", traffic.wasted))?;
     within("known peers", status.known_peers.into(), limits.known_peers_max.into())
+}
+
+/// Compares a peer's numbers with what was seen of it.
+pub(super) fn compare_with(peer: &PeerStatus, talk: &Talk) -> Result<(), String> {
+    let (says, seen) = ((peer.uploaded, peer.downloaded), (talk.given, talk.got));
+    ensure(says == seen, || {
+        let address = peer.address;
+        format!(
+            "says it has sent to {address} and received from it {says:?} bytes of blocks, but has {seen:?}"
+        )
+    })
 }

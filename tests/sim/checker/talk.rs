@@ -65,6 +65,9 @@ pub(super) struct Talk {
     /// Reserved bits of both handshakes.
     ours: Option<[u8; 8]>,
     theirs: Option<[u8; 8]>,
+    /// Payload of whole blocks that the engine has sent, and that it has been sent.
+    pub(super) given: u64,
+    pub(super) got: u64,
     // What the peer told.
     has: Pieces,
     choking_us: bool,
@@ -94,6 +97,8 @@ impl Talk {
             torrent: None,
             ours: None,
             theirs: None,
+            given: 0,
+            got: 0,
             has: Pieces::default(),
             choking_us: true,
             allowed: BTreeSet::new(),
@@ -199,6 +204,7 @@ impl Talk {
             }
             Said::Piece(piece, offset, len, _) => {
                 let block = (*piece, *offset, *len);
+                self.got += u64::from(*len);
                 let was = self.asked.remove(&block);
                 self.give_up(now);
                 if was {
@@ -254,7 +260,10 @@ impl Talk {
                 self.need_fast(said)?;
                 self.answer((*piece, *offset, *len), false)?;
             }
-            Said::Piece(piece, offset, len, _) => self.answer((*piece, *offset, *len), true)?,
+            Said::Piece(piece, offset, len, _) => {
+                self.answer((*piece, *offset, *len), true)?;
+                self.given += u64::from(*len);
+            }
             Said::Request(piece, offset, len) => {
                 self.ask(now, (*piece, *offset, *len), data, had)?;
                 let most = asked_max + LATE_MAX;
