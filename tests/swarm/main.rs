@@ -10,6 +10,7 @@ mod download;
 mod endgame;
 mod fairness;
 mod faults;
+mod guide;
 mod interest;
 mod limits;
 mod many;
