@@ -14,6 +14,7 @@ pub mod picker;
 pub mod swarm;
 pub mod tape;
 pub mod udp_tracker;
+pub mod ut_pex;
 pub mod wire;
 
 /// A target's name and its body.
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("magnet", magnet::run),
     ("wire", wire::run),
     ("extended", extended::run),
+    ("ut_pex", ut_pex::run),
     ("peer", peer::run),
     ("http_tracker", http_tracker::run),
     ("udp_tracker", udp_tracker::run),

@@ -14,6 +14,7 @@ use pieceful_core::peer::{Action, CloseReason, Hello, Limits, Peer};
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
 use pieceful_core::wire::extended::{ExtendedHandshake, ExtensionIds};
+use pieceful_core::wire::holepunch::HolepunchError;
 use pieceful_core::wire::{Handshake, Message, Reserved};
 
 mod ear;
@@ -400,7 +401,9 @@ impl Session {
                 self.tell(block.piece);
             }
             Action::Has => assert!(!std::mem::replace(&mut self.told, true), "told twice"),
-            Action::Have(piece) => assert!(self.peer.has().get(piece)),
+            // By the end of a read it may be gone, or there again.
+            Action::Have(piece) | Action::DontHave(piece) => assert!(piece.0 < self.peer.has().len()),
+            Action::Rendezvous(with) => self.peer.refuse_rendezvous(with, HolepunchError::NotConnected),
             Action::Requested(block) => {
                 let Some(about) = self.about else { panic!("a request of somebody unknown") };
                 let ours = self.torrents[about].has(block);

@@ -61,6 +61,18 @@ impl Data {
         Self { torrent, metainfo: Arc::new(metainfo), layout: Arc::new(layout), contents }
     }
 
+    /// The same, for nobody but those whom its trackers and its users name (BEP 27).
+    #[must_use]
+    pub fn private(self) -> Self {
+        let info = &self.metainfo.info.raw;
+        let at = self.torrent.len() - 1 - info.len();
+        let private = [&info[..info.len() - 1], b"7:privatei1ee"].concat();
+        let torrent = Bytes::from([&self.torrent[..at], &private, b"e"].concat());
+        let metainfo = Metainfo::parse(torrent.clone()).expect("a valid torrent may be private");
+        assert!(metainfo.info.private);
+        Self { torrent, metainfo: Arc::new(metainfo), ..self }
+    }
+
     /// What names the torrent.
     #[must_use]
     pub fn info_hash(&self) -> InfoHash {

@@ -72,7 +72,7 @@ fn twenty_peers_of_one_seed_have_a_slot_for_equally_long() {
         world = world.node(&format!("peer {number}"), |spec| {
             spec.link = Link::symmetric(RATE, Duration::from_millis(20));
             // They do not know each other: all they get is the seed's.
-            (spec.introduced, spec.peers) = (false, vec![seed]);
+            (spec.introduced, spec.peers, spec.config.pex) = (false, vec![seed], false);
         });
     }
     let mut seconds = std::collections::BTreeMap::new();

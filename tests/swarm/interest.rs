@@ -106,3 +106,24 @@ fn the_piece_a_peer_suggests_is_the_first_it_is_asked_for() {
     let first = heard.iter().find(|said| matches!(said, Said::Request(..)));
     assert!(matches!(first, Some(Said::Request(23, 0, _))), "{first:?}");
 }
+
+#[test]
+fn what_a_peer_no_longer_has_it_is_not_asked_for_and_is_again_once_it_is_back() {
+    // It offers everything, takes all of it back as soon as we want any, and has three pieces again at once.
+    let sharer = Sharer { fast: true, ..Sharer::default() };
+    let gone = |piece: u32| words::extended(7, &piece.to_be_bytes());
+    let changes = |pieces: std::ops::Range<u32>| pieces.map(gone).collect::<Vec<_>>().concat();
+    let interested = Said::Plain(words::INTERESTED);
+    let no_more = Said::Plain(words::NOT_INTERESTED);
+    let back = [words::have(7), words::have(8), words::have(9)].concat();
+    let answers = vec![(interested.clone(), changes(0..33).into()), (no_more.clone(), back.into())];
+    let (script, heard) = Witness::script(sharer, answers);
+    let mut world = World::new(98).script("fickle", script).leecher("bob");
+    world.run_until(|w| w.status_is("bob", |bob| bob.pieces_done == 3), MINUTES);
+    world.run_for(Duration::from_secs(1));
+    let wishes: Vec<_> = told(&heard).into_iter().filter(|said| !matches!(said, Said::Have(_))).collect();
+    assert_eq!(wishes, [interested.clone(), no_more.clone(), interested, no_more]);
+    let asked = |said: &&Said| matches!(said, Said::Request(7..10, ..));
+    assert_eq!(heard.borrow().iter().filter(asked).count(), 12, "each block of three pieces, once");
+    assert_eq!(world.status("bob").seeds, 0);
+}

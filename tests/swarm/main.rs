@@ -18,6 +18,7 @@ mod nat;
 mod nth;
 mod odd_peers;
 mod partitions;
+mod pex;
 mod rates;
 mod regressions;
 mod seeding;

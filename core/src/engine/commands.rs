@@ -36,6 +36,7 @@ impl Engine {
             peers_max: spec.peers_max.unwrap_or(limits.torrent_connections_max),
             known_max: limits.known_peers_max,
             unchoked_max: limits.unchoked_max,
+            pex: self.config.pex,
         };
         let mut actions = core::mem::take(&mut self.actions);
         let mut turn = self.common.turn(self.now, &mut actions);

@@ -18,6 +18,8 @@ pub struct Config {
     pub client_tag: [u8; 6],
     /// The name told to peers in the extension handshake (BEP 10, `v`), such as `pieceful 0.1.0`.
     pub client_name: String,
+    /// Tell peers whom else we are connected to, and hear the same from them (BEP 11). Never of a private torrent.
+    pub pex: bool,
     /// Leave reading blocks to the driver, as [`Segment::Block`](super::Segment::Block).
     pub direct_blocks: bool,
     /// A number for every queue.
@@ -35,6 +37,7 @@ impl Default for Config {
             listen_port: None,
             client_tag: *b"PF0100",
             client_name: String::from(concat!("pieceful ", env!("CARGO_PKG_VERSION"))),
+            pex: true,
             direct_blocks: false,
             limits: Limits::default(),
             rates: RateLimits::default(),

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::pace::Stopwatch;
-use crate::id::{BLOCK_LEN, Block};
+use crate::id::{BLOCK_LEN, Block, PieceIndex};
 use crate::rate::{Meter, Pace};
 use crate::time::Instant;
 
@@ -95,7 +95,8 @@ impl Asking {
     /// How many more requests the peer should be given now. Zero until a good part of the pipeline is free, so
     /// that requests leave many at a time.
     pub(super) fn room(&self, now: Instant, rate: &Meter) -> u32 {
-        if now < self.pause_until {
+        // One that is due to be snubbed would have what it is asked for now taken back in a moment.
+        if now < self.pause_until || self.owes_too_long(now) {
             return 0;
         }
         let depth = self.depth(now, rate);
@@ -215,6 +216,18 @@ impl Asking {
         all
     }
 
+    /// Takes back the requests for blocks of `piece`.
+    pub(super) fn withdraw_piece(&mut self, piece: PieceIndex) -> impl Iterator<Item = Block> {
+        let (gone, still) =
+            core::mem::take(&mut self.asked).into_iter().partition(|block| block.piece == piece);
+        self.asked = still;
+        let gone: VecDeque<Block> = gone;
+        for &block in &gone {
+            self.remember(block);
+        }
+        gone.into_iter()
+    }
+
     fn remember(&mut self, block: Block) {
         if self.late.len() == LATE_MAX {
             self.late.pop_front();
@@ -241,9 +254,13 @@ impl Asking {
         }
     }
 
+    fn owes_too_long(&self, now: Instant) -> bool {
+        !self.asked.is_empty() && now >= self.progress + SNUB_TIME
+    }
+
     /// Whether the peer has owed us blocks for too long; it is snubbed from then on.
     pub(super) fn snub(&mut self, now: Instant) -> bool {
-        let due = !self.asked.is_empty() && now >= self.progress + SNUB_TIME;
+        let due = self.owes_too_long(now);
         if due {
             self.snubs = self.snubs.saturating_add(1);
             self.start_depth = None;
@@ -268,7 +285,6 @@ fn remove(blocks: &mut VecDeque<Block>, block: Block) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::PieceIndex;
 
     fn block(number: u32) -> Block {
         Block { piece: PieceIndex(number / 64), offset: number % 64 * BLOCK_LEN, len: BLOCK_LEN }
@@ -312,6 +328,7 @@ mod tests {
         let before = due - Duration::from_millis(1);
         assert_eq!(asking.answered(before, block(9_999), &rate), Answer::NotAsked, "no way to win time");
         assert!(!asking.snub(before));
+        assert_eq!(asking.room(due, &rate), 0, "what it would be asked for now would be taken back at once");
         assert!(asking.snub(due));
         assert_eq!(asking.withdraw().len(), DEPTH_FIRST as usize);
         assert_eq!(asking.room(due, &rate), 1);

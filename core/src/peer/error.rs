@@ -61,6 +61,9 @@ pub enum CloseReason {
     /// It asked for the metadata over and over, or for pieces that it does not have.
     #[error("flooded with requests for the metadata")]
     MetadataFlood,
+    /// It told of other peers far more often than once a minute, or of too many at once.
+    #[error("flooded with peer exchange")]
+    PexFlood,
     /// It sent blocks that nobody asked for, too many of them.
     #[error("blocks that were not asked for, the last {0}")]
     NotAsked(Block),
@@ -112,6 +115,7 @@ impl CloseReason {
                 | Self::InvalidRequests(_)
                 | Self::RequestFlood
                 | Self::MetadataFlood
+                | Self::PexFlood
                 | Self::NotAsked(_)
                 | Self::OnlyRejects
                 | Self::Banned

@@ -9,7 +9,9 @@ use crate::chain::Chain;
 use crate::cx::Cx;
 use crate::id::{Block, PieceIndex};
 use crate::wire::Message;
-use crate::wire::extended::{ExtendedHandshake, METADATA_ID, UPLOAD_ONLY_ID};
+use crate::wire::extended::{
+    DONT_HAVE_ID, ExtendedHandshake, HOLEPUNCH_ID, METADATA_ID, PEX_ID, UPLOAD_ONLY_ID,
+};
 use crate::wire::metadata::MetadataMessage;
 
 use super::{Action, Answer, CloseReason, HINTS_MAX, Peer, UNASKED_BYTES};
@@ -103,6 +105,12 @@ impl Peer {
                 }
                 Ok(())
             }
+            Message::Extended { id: PEX_ID, payload } => self.on_pex(&payload, cx),
+            Message::Extended { id: DONT_HAVE_ID, payload } => self.on_dont_have(&payload, cx),
+            Message::Extended { id: HOLEPUNCH_ID, payload } => {
+                self.on_holepunch(&payload, cx);
+                Ok(())
+            }
             // We offer no others, so none of these has a meaning.
             Message::Extended { .. } => Ok(()),
         }
@@ -188,17 +196,22 @@ impl Peer {
     }
 
     fn on_extended(&mut self, payload: &Bytes, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
-        let theirs = ExtendedHandshake::parse(payload)?;
+        let mut theirs = ExtendedHandshake::parse(payload)?;
         if let Some(queue) = theirs.request_queue {
             self.asking.limit(queue);
         }
         self.upload_only = theirs.upload_only;
+        if let Some(earlier) = &self.theirs {
+            let mut ids = earlier.ids;
+            ids.update(&theirs.ids);
+            theirs.ids = ids;
+        }
         self.theirs = Some(Box::new(theirs));
         cx.out.push(Action::Extended);
         Ok(())
     }
 
-    fn check(&self, piece: PieceIndex) -> Result<(), CloseReason> {
+    pub(super) fn check(&self, piece: PieceIndex) -> Result<(), CloseReason> {
         let pieces = self.has.len();
         if piece.0 < pieces { Ok(()) } else { Err(CloseReason::NoSuchPiece { piece, pieces }) }
     }

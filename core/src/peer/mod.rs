@@ -31,6 +31,7 @@
 mod asking;
 mod error;
 mod giving;
+mod gossip;
 mod greeting;
 mod messages;
 mod metadata;
@@ -43,6 +44,7 @@ mod views;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -58,8 +60,10 @@ use crate::id::{BLOCK_LEN, Block, PieceIndex};
 use crate::rate::Meter;
 use crate::time::Instant;
 use crate::wire::extended::ExtendedHandshake;
+use crate::wire::pex::PexMessage;
 use crate::wire::{self, Decoder, Message};
 use asking::{Answer, Asking};
+use gossip::Gossip;
 use greeting::Greeting;
 use metadata::Giving;
 use outgoing::Outgoing;
@@ -120,6 +124,8 @@ pub struct Peer {
     theirs: Option<Box<ExtendedHandshake>>,
     /// What it wants of the metadata, once it has asked.
     giving: Option<Box<Giving>>,
+    /// How often it says what is heeded only so often, once it has.
+    gossip: Option<Box<Gossip>>,
 }
 
 #[derive(Debug)]
@@ -184,6 +190,8 @@ pub enum Action {
     Has,
     /// It has one more piece.
     Have(PieceIndex),
+    /// It no longer has a piece (BEP 54). Requests for it are withdrawn.
+    DontHave(PieceIndex),
     /// It will serve our requests now.
     Unchoked,
     /// It will not.
@@ -213,6 +221,10 @@ pub enum Action {
     Extended,
     /// It asks for a piece of the metadata: answer with [`Peer::admit_metadata`].
     MetadataRequested(u32),
+    /// It tells whom it is connected to: hints, and worth no more than its word.
+    Exchanged(PexMessage),
+    /// It wants to be introduced to somebody: answer with [`Peer::refuse_rendezvous`].
+    Rendezvous(SocketAddr),
 }
 
 /// Bytes exchanged with one peer.
@@ -254,6 +266,7 @@ impl Peer {
             extended: false,
             theirs: None,
             giving: None,
+            gossip: None,
             upload_only: false,
             choking_us: true,
             choked: true,

@@ -13,6 +13,8 @@ use crate::wire::extended::{ExtensionIds, METADATA_ID, UPLOAD_ONLY_ID};
 use crate::wire::metadata::MetadataMessage;
 use crate::wire::{Handshake, Reserved};
 
+mod gossip;
+
 const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8 };
 
 /// A peer with a clock, its owner's part played by the test.

@@ -46,14 +46,22 @@ impl Picker {
         if has.count() > self.pieces() / BULK {
             self.order.set_stale();
         }
+        if self.counts.is_empty() {
+            return;
+        }
         for piece in has.iter() {
-            let Some(count) = self.counts.get_mut(piece.0 as usize) else { return };
-            let before = *count;
-            debug_assert!(before > 0, "picker: a peer that goes was seen to come");
-            *count = before.saturating_sub(1);
-            if before > 0 && self.order.holds(piece.0) {
-                self.order.lower(piece.0, lane_of(self.priority(piece)), before);
-            }
+            self.gone_have(piece);
+        }
+    }
+
+    /// A peer that was counted piece by piece no longer has `piece`.
+    pub fn gone_have(&mut self, piece: PieceIndex) {
+        let Some(count) = self.counts.get_mut(piece.0 as usize) else { return };
+        let before = *count;
+        debug_assert!(before > 0, "picker: a peer that goes was seen to come");
+        *count = before.saturating_sub(1);
+        if before > 0 && self.order.holds(piece.0) {
+            self.order.lower(piece.0, lane_of(self.priority(piece)), before);
         }
     }
 

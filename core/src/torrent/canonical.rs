@@ -76,6 +76,13 @@ impl Outside {
         }
     }
 
+    /// Whether we are known to be at `ip`.
+    #[must_use]
+    pub fn is_at(&self, ip: IpAddr) -> bool {
+        let ip = scope::plain(ip);
+        self.v4.ip == Some(ip) || self.v6.ip == Some(ip)
+    }
+
     /// The priority of a peer for us, who listen at `port`; 0 as long as we do not know where we are.
     #[must_use]
     pub fn priority(&self, port: u16, theirs: SocketAddr) -> u32 {

@@ -57,6 +57,34 @@ impl Torrent {
         }
     }
 
+    /// A peer no longer has a piece. Its requests for it are taken back on their own.
+    pub(super) fn told_gone(&mut self, key: PeerKey, piece: PieceIndex) {
+        let Some(slot) = self.peers.get_mut(key) else { return };
+        if slot.counted == Counted::Bits {
+            self.picker.gone_have(piece);
+        }
+        if !self.picker.have().get(piece) {
+            slot.useful = slot.useful.saturating_sub(1);
+            slot.peer.set_interesting(slot.useful > 0);
+        }
+    }
+
+    /// A peer that was counted as a seed has lost something: it is counted by what it has now. Says whether it was
+    /// such a peer.
+    pub(super) fn no_longer_a_seed(&mut self, key: PeerKey) -> bool {
+        let Some(slot) = self.peers.get_mut(key).filter(|slot| slot.counted == Counted::Seed) else {
+            return false;
+        };
+        self.picker.gone_seed();
+        self.picker.saw_bitfield(slot.peer.has());
+        slot.counted = Counted::Bits;
+        let mut useful = slot.peer.has().clone();
+        useful.remove_all(self.picker.have());
+        slot.useful = useful.count();
+        slot.peer.set_interesting(slot.useful > 0);
+        true
+    }
+
     /// Two seeds have nothing to say to each other.
     pub(super) fn close_if_seed(&mut self, key: PeerKey, turn: &mut Turn<'_>) {
         // One that says it only uploads (BEP 21) is as good as a seed to one that needs nothing.

@@ -10,6 +10,7 @@ mod checking;
 mod download;
 mod error;
 mod event;
+mod exchange;
 mod judge;
 mod known;
 mod peers;
@@ -56,6 +57,7 @@ use crate::scope::NamedBy;
 use crate::time::Instant;
 use crate::tracker::{self, AnnounceTag, Trackers};
 use checking::Check;
+use exchange::Exchange;
 use judge::Judge;
 use known::Known;
 use seeding::Seeding;
@@ -80,6 +82,8 @@ pub struct Torrent {
     /// Boxed, so that places once taken and now free cost next to nothing.
     peers: SlotMap<PeerKey, Box<Slot>>,
     known: Known,
+    /// What peers tell each other of others; none if they are not to.
+    exchange: Option<Box<Exchange>>,
     /// Peers that could be asked for more, had there been anything to ask.
     starved: BTreeSet<PeerKey>,
     /// Recently gone peers that had sent payload: a piece may turn out wrong after they left.
@@ -135,6 +139,8 @@ pub struct Settings {
     pub known_max: u32,
     /// Most upload slots.
     pub unchoked_max: u32,
+    /// Tell peers of others, and hear of others from them (BEP 11), unless the torrent is private.
+    pub pex: bool,
 }
 
 /// What a torrent has in hand during a call: the three effects, and what it shares with other torrents.
@@ -337,6 +343,7 @@ impl Torrent {
             paused: spec.paused,
             picker,
             peers: SlotMap::with_key(),
+            exchange: (settings.pex && !spec.metainfo.info.private).then(Box::default),
             known: Known::new(settings.known_max, spec.metainfo.info.private),
             starved: BTreeSet::new(),
             gone: VecDeque::new(),
@@ -390,18 +397,6 @@ impl Torrent {
     /// Learns of a peer.
     pub fn add_peer(&mut self, address: SocketAddr, source: Source, turn: &mut Turn<'_>) {
         self.known.add(address, source, turn.now, turn.rng);
-    }
-
-    /// It turns out to be private (BEP 27): peers found in a way that does not suit such a torrent are forgotten, and
-    /// left where they are connected.
-    pub fn turned_private(&mut self, turn: &mut Turn<'_>) {
-        let suits = |slot: &Slot| self.source_of(slot).suits_private();
-        let all = self.peers.iter();
-        let unsuited: Vec<PeerKey> = all.filter(|(_, slot)| !suits(slot)).map(|(key, _)| key).collect();
-        self.known.set_private();
-        for key in unsuited {
-            self.close(key, CloseReason::Private, turn);
-        }
     }
 
     /// Stops all traffic until [`resume`](Self::resume); what is on disk is kept.
@@ -488,6 +483,7 @@ impl Torrent {
             self.serve_on(turn);
             self.tick_endgame(turn);
             self.make_room_to_dial(turn);
+            self.tick_exchange(turn);
             self.see_to_seeding(turn);
         }
     }
@@ -502,7 +498,11 @@ impl Torrent {
 
     fn running_deadline(&self) -> Option<Instant> {
         let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
-        [choker, self.serve_again, self.help_again, self.seeding.deadline()].into_iter().flatten().min()
+        let exchange = self.exchange.as_ref().and_then(|exchange| exchange.deadline());
+        [choker, self.serve_again, self.help_again, self.seeding.deadline(), exchange]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn disk(&mut self, task: Task, action: DiskAction, turn: &mut Turn<'_>) {

@@ -15,7 +15,7 @@ use crate::id::{ConnId, PeerKey};
 use crate::peer::{self, CloseReason, Peer, StreamEnd};
 use crate::picker::Picker;
 use crate::time::Instant;
-use crate::wire::extended::{ExtendedHandshake, ExtensionIds};
+use crate::wire::extended::{ExtendedHandshake, ExtensionIds, PEX_ID};
 use crate::wire::{Handshake, WireError};
 
 /// A peer that dials us and has sent nothing for this long on another connection has lost that one.
@@ -151,11 +151,6 @@ impl Torrent {
         }
     }
 
-    /// Who told us of a peer; itself, if it connected to us and nobody else has named it.
-    pub(super) fn source_of(&self, slot: &Slot) -> Source {
-        slot.listens.and_then(|listens| self.known.source(listens)).unwrap_or(Source::Incoming)
-    }
-
     /// Whether `key` is connected.
     #[must_use]
     pub fn has_peer(&self, key: PeerKey) -> bool {
@@ -197,12 +192,17 @@ impl Torrent {
         let mut greeting = None;
         // The peer has taken in what it was told already, so that is counted before anything that could close
         // it: what is taken back then is what was counted.
+        let gone = |action: &peer::Action| matches!(action, peer::Action::DontHave(_));
         if actions.iter().any(|action| matches!(action, peer::Action::Has)) {
             self.told_all(key);
+        } else if actions.iter().any(gone) && self.no_longer_a_seed(key) {
+            // Counted as it stands after all of them.
         } else {
             for action in &actions {
-                if let peer::Action::Have(piece) = action {
-                    self.told_have(key, *piece);
+                match action {
+                    peer::Action::Have(piece) => self.told_have(key, *piece),
+                    peer::Action::DontHave(piece) => self.told_gone(key, *piece),
+                    _ => {}
                 }
             }
         }
@@ -238,7 +238,9 @@ impl Torrent {
             }
             // What may be asked now is looked at at the end of every turn.
             peer::Action::Unchoked | peer::Action::Choked | peer::Action::Hint | peer::Action::Snubbed => {}
-            peer::Action::Has | peer::Action::Have(_) => {} // let_act has counted them
+            peer::Action::Has | peer::Action::Have(_) | peer::Action::DontHave(_) => {} // let_act has counted them
+            peer::Action::Exchanged(message) => self.heard_of(key, &message, turn),
+            peer::Action::Rendezvous(with) => self.refuse_rendezvous(key, with, turn),
             peer::Action::Greeted(_) => unreachable!("let_act keeps greetings back"),
         }
     }
@@ -278,7 +280,7 @@ impl Torrent {
         slot.peer_id = Some(handshake.peer_id);
         turn.out.push(Action::Event(Event::PeerConnected { torrent: self.id, peer: slot.address }));
         let extension = ExtendedHandshake {
-            ids: ExtensionIds::OURS,
+            ids: ExtensionIds { ut_pex: self.exchange.is_some().then_some(PEX_ID), ..ExtensionIds::OURS },
             upload_only: self.picker.is_complete(),
             client: Some(self.settings.client_name.clone()),
             port: self.settings.listen_port,
@@ -287,6 +289,7 @@ impl Torrent {
             your_ip: Some(slot.address.ip()),
             ..ExtendedHandshake::default()
         };
+        self.tell_of(key, turn.now);
         let have = self.picker.have().clone();
         let hello = self.hello;
         self.let_act(key, turn, |peer, cx| peer.open(hello, &have, &extension, cx));
@@ -338,6 +341,9 @@ impl Torrent {
         self.picker.give_back_all(key);
         self.freed = true;
         uncount(&mut self.picker, slot.counted, &slot.peer);
+        if let Some(exchange) = &mut self.exchange {
+            exchange.left(key, turn.now);
+        }
         if self.peers.is_empty() {
             self.picker.rest();
             turn.slots.leave(self.id);
@@ -396,6 +402,8 @@ impl Torrent {
             let address = SocketAddr::new(slot.address.ip(), port);
             slot.listens = self.known.hold(address, Source::Incoming, turn.now, turn.rng).then_some(address);
         }
+        self.tell_of(key, turn.now);
+        self.see_who_listens(key, turn.now);
     }
 }
 

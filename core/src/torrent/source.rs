@@ -1,5 +1,11 @@
 //! Where addresses of peers come from.
 
+use alloc::vec::Vec;
+
+use super::{Slot, Torrent, Turn};
+use crate::id::PeerKey;
+use crate::peer::CloseReason;
+
 /// Where an address came from. The order is that of trust: whoever is named again by a better source counts as
 /// named by that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,5 +64,25 @@ impl FromIterator<Source> for Sources {
         let mut counts = Self::default();
         sources.into_iter().for_each(|source| counts.add(source));
         counts
+    }
+}
+
+impl Torrent {
+    /// Who told us of a peer; itself, if it connected to us and nobody else has named it.
+    pub(super) fn source_of(&self, slot: &Slot) -> Source {
+        slot.listens.and_then(|listens| self.known.source(listens)).unwrap_or(Source::Incoming)
+    }
+
+    /// It turns out to be private (BEP 27): peers found in a way that does not suit such a torrent are forgotten, and
+    /// left where they are connected.
+    pub fn turned_private(&mut self, turn: &mut Turn<'_>) {
+        let suits = |slot: &Slot| self.source_of(slot).suits_private();
+        let all = self.peers.iter();
+        let unsuited: Vec<PeerKey> = all.filter(|(_, slot)| !suits(slot)).map(|(key, _)| key).collect();
+        self.known.set_private();
+        self.exchange = None;
+        for key in unsuited {
+            self.close(key, CloseReason::Private, turn);
+        }
     }
 }

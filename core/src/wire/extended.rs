@@ -53,21 +53,31 @@ pub struct ExtensionIds {
 /// The extended message id of the handshake itself.
 pub const HANDSHAKE_ID: u8 = 0;
 
+/// The extended message id under which we are told of other peers (BEP 11).
+pub const PEX_ID: u8 = 1;
+
 /// The extended message id under which we receive changes of `upload_only`.
 pub const UPLOAD_ONLY_ID: u8 = 3;
 
 /// The extended message id under which we are asked for metadata (BEP 9).
 pub const METADATA_ID: u8 = 2;
 
+/// The extended message id under which we are asked for introductions (BEP 55).
+pub const HOLEPUNCH_ID: u8 = 4;
+
+/// The extended message id under which we are told that a piece is gone (BEP 54).
+pub const DONT_HAVE_ID: u8 = 7;
+
 /// Longer names are cut: they are for people to read.
 pub const CLIENT_CHARS_MAX: usize = 64;
 
 impl ExtensionIds {
-    /// Those we listen to.
+    /// Those we listen to in any torrent; [`PEX_ID`] comes beside them in one that is not private. Introductions are
+    /// not among them as long as there is nothing that gets through to whom we would be introduced to.
     pub const OURS: Self = Self {
         ut_metadata: Some(METADATA_ID),
         ut_pex: None,
-        lt_donthave: None,
+        lt_donthave: Some(DONT_HAVE_ID),
         ut_holepunch: None,
         upload_only: Some(UPLOAD_ONLY_ID),
     };

@@ -28,14 +28,17 @@
 //! ```
 
 mod allowed_fast;
+mod compact;
 mod decode;
 pub mod encode;
 mod error;
 pub mod extended;
 mod handshake;
+pub mod holepunch;
 mod message;
 pub mod metadata;
 mod peer_id;
+pub mod pex;
 
 pub use allowed_fast::{ALLOWED_FAST_MAX, allowed_fast};
 pub use decode::{Decoder, DecoderLimits};

@@ -211,6 +211,9 @@ pub(crate) struct Peers {
     /// Where to accept peers [default: any free port, on IPv4 and IPv6]
     #[arg(long, value_name = "IP:PORT", value_parser = listen, help_heading = "Finding peers")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Tell peers of no others, and hear of none from them
+    #[arg(long, help_heading = "Finding peers")]
+    pub(crate) no_pex: bool,
     /// Most peers to be connected to, per torrent
     #[arg(long, value_name = "N", value_parser = max_peers, help_heading = "Finding peers")]
     pub(crate) max_peers: Option<NonZeroU32>,

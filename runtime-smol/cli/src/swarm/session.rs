@@ -64,6 +64,7 @@ fn start_on(
         let (payload, scrub) = (plan.telling.record_payload, plan.telling.record_scrub);
         RecordOptions { file, payload, scrub }
     });
+    options.config.pex = !plan.peers.no_pex;
     options.config.rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     match Session::start(options.clone()) {
         // Somebody without a home can download all the same.
