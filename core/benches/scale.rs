@@ -6,10 +6,10 @@
 //!
 //! What grows there is the way to the memory. Every connection speaks once before any speaks again, so what the engine
 //! knows of 1,000 of them (a megabyte) stays in a second-level cache of 2 MiB between two turns, and of 10,000 it does
-//! not: a read then waits for 15 lines of 64 bytes with one torrent, 22 with a thousand. What the engine does is told
+//! not: a read then waits for 9 lines of 64 bytes with one torrent, 13 with a thousand. What the engine does is told
 //! by counting instructions, which is `CONNECTIONS TORRENTS ROUNDS` as arguments, under `valgrind --tool=cachegrind`,
-//! for two numbers of rounds, so that the way there cancels out: 4,017 with 1,000 connections of one torrent, 4,037
-//! with 10,000; 4,275 with 1,000 of a hundred torrents, 4,236 with 10,000 of a thousand.
+//! for two numbers of rounds, so that the way there cancels out: 3,617 with 1,000 connections of one torrent, 3,644
+//! with 10,000; 3,911 with 1,000 of a hundred torrents, 3,834 with 10,000 of a thousand.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -51,11 +51,10 @@ pub(super) struct Deadlines {
     ended: bool,
 }
 
-/// For when each owner is armed. Looked at with every packet, so what a look costs must not grow with the number
-/// of connections.
+/// For when each owner is armed; a connection knows that itself. Looked at with every packet, so what a look costs
+/// must not grow with the number of torrents.
 #[derive(Debug, Default)]
 struct Armed {
-    conns: SecondaryMap<ConnId, Instant>,
     torrents: SecondaryMap<TorrentId, Instant>,
     dials: SecondaryMap<TorrentId, Instant>,
     udp: Option<Instant>,
@@ -63,10 +62,13 @@ struct Armed {
     uplink: Option<Instant>,
 }
 
+/// What goes wrong when a connection is armed like the others.
+const CONN_KEEPS: &str = "a connection keeps for when it is armed";
+
 impl Armed {
     fn get(&self, owner: Owner) -> Option<Instant> {
         match owner {
-            Owner::Conn(id) => self.conns.get(id).copied(),
+            Owner::Conn(_) => unreachable!("{CONN_KEEPS}"),
             Owner::Torrent(id) => self.torrents.get(id).copied(),
             Owner::Dial(id) => self.dials.get(id).copied(),
             Owner::Udp => self.udp,
@@ -77,7 +79,7 @@ impl Armed {
 
     fn insert(&mut self, owner: Owner, at: Instant) {
         match owner {
-            Owner::Conn(id) => drop(self.conns.insert(id, at)),
+            Owner::Conn(_) => unreachable!("{CONN_KEEPS}"),
             Owner::Torrent(id) => drop(self.torrents.insert(id, at)),
             Owner::Dial(id) => drop(self.dials.insert(id, at)),
             Owner::Udp => self.udp = Some(at),
@@ -88,7 +90,7 @@ impl Armed {
 
     fn remove(&mut self, owner: Owner) -> Option<Instant> {
         match owner {
-            Owner::Conn(id) => self.conns.remove(id),
+            Owner::Conn(_) => unreachable!("{CONN_KEEPS}"),
             Owner::Torrent(id) => self.torrents.remove(id),
             Owner::Dial(id) => self.dials.remove(id),
             Owner::Udp => self.udp.take(),
@@ -113,6 +115,25 @@ impl Deadlines {
         self.set.insert((at, owner));
     }
 
+    /// As [`arm`](Self::arm) for a connection, which keeps for when it is armed: [`Instant::NEVER`] if it is not.
+    pub(super) fn arm_conn(&mut self, id: ConnId, armed: &mut Instant, at: Option<Instant>) {
+        let Some(at) = at.filter(|_| !self.ended) else { return };
+        let at = at.round_up(DEADLINE_GRAIN);
+        if at < *armed {
+            self.disarm_conn(id, armed);
+            *armed = at;
+            self.set.insert((at, Owner::Conn(id)));
+        }
+    }
+
+    /// As [`disarm`](Self::disarm) for a connection.
+    pub(super) fn disarm_conn(&mut self, id: ConnId, armed: &mut Instant) {
+        let at = core::mem::replace(armed, Instant::NEVER);
+        if at < Instant::NEVER {
+            self.set.remove(&(at, Owner::Conn(id)));
+        }
+    }
+
     /// Forgets them all, and any that would be armed from now on: the engine has stopped.
     pub(super) fn end(&mut self) {
         *self = Self { ended: true, ..Self::default() };
@@ -132,7 +153,9 @@ impl Deadlines {
             return None;
         }
         self.set.pop_first();
-        self.armed.remove(owner);
+        if !matches!(owner, Owner::Conn(_)) {
+            self.armed.remove(owner);
+        }
         Some(owner)
     }
 

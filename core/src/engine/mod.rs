@@ -127,6 +127,8 @@ struct Conn {
     stalled: bool,
     /// Not read because of a download limit.
     throttled: bool,
+    /// For when it is armed in `deadlines`, if it is: here, since every packet looks at both.
+    armed: Instant,
 }
 
 #[derive(Debug)]

@@ -71,6 +71,7 @@ impl Engine {
             connecting: true,
             stalled: false,
             throttled: false,
+            armed: Instant::NEVER,
         });
         self.connecting += 1;
         self.out.push_back(Output::Connect { conn, to });
@@ -100,6 +101,7 @@ impl Engine {
             connecting: false,
             stalled: false,
             throttled: false,
+            armed: Instant::NEVER,
         });
         self.greeting.push_back(conn);
         self.arm_conn(conn);
@@ -173,7 +175,7 @@ impl Engine {
         if !self.may_stay(torrent) {
             let event = Event::PeerClosed { torrent: Some(torrent), peer: from, reason: CloseReason::NoRoom };
             self.out.push_back(Output::Event(event));
-            self.deadlines.disarm(Owner::Conn(id));
+            self.disarm_conn(id);
             self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
             return;
         }
@@ -187,7 +189,7 @@ impl Engine {
                 conn.owner = ConnOwner::Torrent(torrent, peer);
             }
         } else {
-            self.deadlines.disarm(Owner::Conn(id));
+            self.disarm_conn(id);
             self.out.push_back(Output::Close { conn: id, how: CloseHow::Now });
         }
         if let Some(Err(reason)) = taken {
@@ -320,8 +322,8 @@ impl Engine {
 
     pub(super) fn on_closed(&mut self, id: ConnId, end: StreamEnd) {
         self.end_promise(id);
-        let Some(conn) = self.conns.remove(id) else { return };
-        self.deadlines.disarm(Owner::Conn(id));
+        let Some(mut conn) = self.conns.remove(id) else { return };
+        self.deadlines.disarm_conn(id, &mut conn.armed);
         if conn.connecting {
             self.connecting -= 1;
         }
@@ -344,7 +346,7 @@ impl Engine {
 
     /// Sees to it that a connection is woken in time.
     pub(super) fn arm_conn(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get(id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let at = match &conn.owner {
             ConnOwner::Greeting(stranger) => Some(stranger.peer.deadline(self.now)),
             ConnOwner::Torrent(torrent, peer) => {
@@ -352,12 +354,20 @@ impl Engine {
             }
             ConnOwner::Closing => None,
         };
-        self.deadlines.arm(Owner::Conn(id), at);
+        self.deadlines.arm_conn(id, &mut conn.armed, at);
+    }
+
+    /// A connection that ends is not woken any more.
+    pub(super) fn disarm_conn(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            self.deadlines.disarm_conn(id, &mut conn.armed);
+        }
     }
 
     /// A connection's deadline has come.
     pub(super) fn tick_conn(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.armed = Instant::NEVER;
         match &mut conn.owner {
             ConnOwner::Torrent(torrent, peer) => {
                 let (torrent, peer) = (*torrent, *peer);

@@ -89,7 +89,7 @@ impl Engine {
             && !matches!(conn.owner, ConnOwner::Closing)
         {
             conn.owner = ConnOwner::Closing;
-            self.deadlines.disarm(Owner::Conn(id));
+            self.deadlines.disarm_conn(id, &mut conn.armed);
             self.out.push_back(Output::Close { conn: id, how });
         }
     }

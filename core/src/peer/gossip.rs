@@ -80,7 +80,7 @@ impl Peer {
             self.allowed.retain(|other| *other != piece);
             self.suggested.retain(|other| *other != piece);
             cx.out.push(Action::DontHave(piece));
-            cx.out.extend(self.asking.withdraw_piece(piece).map(Action::Withdrawn));
+            cx.out.extend(self.asking.withdraw_piece(piece).into_iter().map(Action::Withdrawn));
         }
         Ok(())
     }

@@ -106,24 +106,25 @@ pub struct Peer {
     /// It says that it will not download anything more (BEP 21).
     upload_only: bool,
     limits: Limits,
-    decoder: Decoder,
-    totals: Totals,
     /// What the peer has; told by a bitfield, then by `have`.
     has: Bitfield,
-    outgoing: Outgoing,
     up: Meter,
+    outgoing: Outgoing,
     serving: Serving,
     asking: Asking,
+    totals: Totals,
+    /// What it wants of the metadata, once it has asked.
+    giving: Option<Box<Giving>>,
+    theirs: Option<Box<ExtendedHandshake>>,
+    /// Bytes of pieces it may have while choked that are still to be had that way.
+    allows_bytes: u64,
+    decoder: Decoder,
     down: Meter,
     /// Pieces it serves us even while choking (BEP 6), and those it suggests.
     allowed: Vec<PieceIndex>,
     suggested: Vec<PieceIndex>,
-    /// Pieces we serve it even while choking, and how many bytes of them are still to be had that way.
+    /// Pieces we serve it even while choking.
     allows: Vec<PieceIndex>,
-    allows_bytes: u64,
-    theirs: Option<Box<ExtendedHandshake>>,
-    /// What it wants of the metadata, once it has asked.
-    giving: Option<Box<Giving>>,
     /// How often it says what is heeded only so often, once it has.
     gossip: Option<Box<Gossip>>,
 }
@@ -276,7 +277,7 @@ impl Peer {
             suggested: Vec::new(),
             allows: Vec::new(),
             allows_bytes: 0,
-            asking: Asking::new(now, limits.asked_max),
+            asking: Asking::new(limits.asked_max),
             serving: Serving::default(),
             outgoing: Outgoing::default(),
             heard: now,

@@ -22,9 +22,9 @@ pub(super) struct Outgoing {
     /// Handed over and not yet taken by the system.
     unsent: u64,
     /// How much of it there may be before no further block is added.
-    window: u64,
+    window: u32,
     /// What the system took since `window_since`.
-    taken: u64,
+    taken: u32,
     window_since: Instant,
     /// When bytes were last handed over: a keep-alive is due some time after.
     pub(super) last: Instant,
@@ -68,11 +68,11 @@ impl Outgoing {
     pub(super) fn sent(&mut self, bytes: u32, now: Instant) -> bool {
         let held = self.unsent >= u64::from(bytes);
         self.unsent = self.unsent.saturating_sub(u64::from(bytes));
-        self.taken += u64::from(bytes);
+        self.taken = self.taken.saturating_add(bytes);
         if self.taken >= self.window() {
             let took = now.since(self.window_since);
             if took <= WINDOW_TIME / 2 {
-                self.window = self.window() * 2;
+                self.window = self.window().saturating_mul(2);
             } else if took > WINDOW_TIME {
                 self.window = (self.window() / 2).max(WINDOW_MIN);
             }
@@ -84,11 +84,11 @@ impl Outgoing {
     /// Whether a block should follow those that the driver holds and `coming` bytes of others, which are being
     /// read; `most` is the limit for the fastest connection.
     pub(super) fn has_room(&mut self, coming: u64, most: u32) -> bool {
-        self.window = self.window().min(u64::from(most));
-        self.unsent + coming < self.window
+        self.window = self.window().min(most);
+        self.unsent + coming < u64::from(self.window)
     }
 
-    fn window(&self) -> u64 {
+    fn window(&self) -> u32 {
         self.window.max(WINDOW_MIN)
     }
 }
@@ -97,7 +97,7 @@ impl Outgoing {
 const WINDOW_TIME: Duration = Duration::from_millis(500);
 
 /// A block at a time, however slow the connection is.
-const WINDOW_MIN: u64 = BLOCK_LEN as u64;
+const WINDOW_MIN: u32 = BLOCK_LEN;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! A peer's requests: which are queued, which are being read, and when it asked for too much.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::id::Block;
 
@@ -17,9 +18,9 @@ const WHILE_CHOKED_MAX: u32 = 2_000;
 /// What a peer wants from us and has not yet got.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
-    queued: VecDeque<Block>,
-    /// Taken out of the queue, its bytes being read from disk.
-    reading: VecDeque<Reading>,
+    /// In the order asked. The first `reading` of them are being read from disk.
+    requests: VecDeque<Wanted>,
+    reading: u32,
     invalid: u32,
     over: u32,
     while_choked: u32,
@@ -35,9 +36,10 @@ pub(super) enum Request {
     Invalid,
 }
 
-#[derive(Debug)]
-struct Reading {
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
     block: Block,
+    /// Of those being read: not wanted any more.
     cancelled: bool,
 }
 
@@ -73,10 +75,10 @@ impl Serving {
             self.over += 1;
             return if self.over > OVER_MAX { Verdict::Flood } else { Verdict::Refused };
         }
-        if self.queued.contains(&block) {
+        if self.queued().any(|queued| queued == block) {
             return Verdict::Queued; // asked twice, served once
         }
-        self.queued.push_back(block);
+        self.requests.push_back(Wanted { block, cancelled: false });
         Verdict::Queued
     }
 
@@ -87,75 +89,82 @@ impl Serving {
 
     /// The peer no longer wants `block`; says whether it was still to be served.
     pub(super) fn cancel(&mut self, block: Block) -> bool {
-        if let Some(place) = self.queued.iter().position(|queued| *queued == block) {
-            self.queued.remove(place);
+        let first = self.reading as usize;
+        let same = |wanted: &Wanted| wanted.block == block && !wanted.cancelled;
+        if let Some(place) = self.requests.iter().skip(first).position(same) {
+            self.requests.remove(first + place);
             self.let_go();
             return true;
         }
-        match self.reading.iter_mut().find(|reading| reading.block == block && !reading.cancelled) {
-            Some(reading) => {
-                reading.cancelled = true;
-                true
-            }
-            None => false,
-        }
+        let read = self.requests.iter_mut().find(|wanted| same(wanted));
+        read.is_some_and(|wanted| !core::mem::replace(&mut wanted.cancelled, true))
     }
 
     pub(super) fn front(&self) -> Option<Block> {
-        self.queued.front().copied()
+        self.queued().next()
+    }
+
+    fn queued(&self) -> impl Iterator<Item = Block> {
+        self.requests.iter().skip(self.reading as usize).map(|wanted| wanted.block)
     }
 
     /// Takes the next request out to send it at once.
     pub(super) fn pop(&mut self) -> Option<Block> {
-        let block = self.queued.pop_front();
+        let wanted = self.requests.remove(self.reading as usize);
         self.let_go();
-        block
+        wanted.map(|wanted| wanted.block)
     }
 
     /// The next request is being read.
     pub(super) fn begin_read(&mut self) -> Option<Block> {
-        let block = self.pop()?;
-        self.reading.push_back(Reading { block, cancelled: false });
+        let block = self.front()?;
+        self.reading += 1;
         Some(block)
     }
 
     /// A read ended; says whether its bytes are still wanted.
     pub(super) fn end_read(&mut self, block: Block) -> bool {
-        let place = self.reading.iter().position(|reading| reading.block == block);
-        let read = place.and_then(|place| self.reading.remove(place));
+        let place = self.read_now().position(|wanted| wanted.block == block);
+        let Some(wanted) = place.and_then(|place| self.requests.remove(place)) else { return false };
+        self.reading -= 1;
         self.let_go();
-        read.is_some_and(|reading| !reading.cancelled)
+        !wanted.cancelled
+    }
+
+    fn read_now(&self) -> impl Iterator<Item = &Wanted> {
+        self.requests.iter().take(self.reading as usize)
     }
 
     /// A peer that waits for nothing keeps no room for requests.
     fn let_go(&mut self) {
-        if self.queued.is_empty() {
-            self.queued = VecDeque::new();
-        }
-        if self.reading.is_empty() {
-            self.reading = VecDeque::new();
+        if self.requests.is_empty() {
+            self.requests = VecDeque::new();
         }
     }
 
     /// Nothing that is being read is wanted any more.
     pub(super) fn cancel_reads(&mut self) {
-        self.reading.iter_mut().for_each(|reading| reading.cancelled = true);
+        self.requests.iter_mut().take(self.reading as usize).for_each(|wanted| wanted.cancelled = true);
     }
 
     /// Bytes being read for this peer.
     pub(super) fn reading_bytes(&self) -> u64 {
-        self.reading.iter().map(|reading| u64::from(reading.block.len)).sum()
+        self.read_now().map(|wanted| u64::from(wanted.block.len)).sum()
     }
 
     /// Requests queued and being read.
     pub(super) fn len(&self) -> usize {
-        self.queued.len() + self.reading.len()
+        self.requests.len()
     }
 
     /// Drops every request but those `keep` says to serve all the same; returns the dropped ones.
-    pub(super) fn drop_queued(&mut self, keep: impl Fn(&Block) -> bool) -> VecDeque<Block> {
-        let (kept, dropped): (VecDeque<_>, VecDeque<_>) = self.queued.drain(..).partition(keep);
-        self.queued = kept;
+    pub(super) fn drop_queued(&mut self, keep: impl Fn(&Block) -> bool) -> Vec<Block> {
+        let dropped = self.queued().filter(|block| !keep(block)).collect();
+        let mut place = 0;
+        self.requests.retain(|wanted| {
+            place += 1;
+            place <= self.reading || keep(&wanted.block)
+        });
         dropped
     }
 }

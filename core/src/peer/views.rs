@@ -65,7 +65,7 @@ impl Peer {
 
     /// Whether it owes us blocks for too long.
     #[must_use]
-    pub const fn is_snubbed(&self) -> bool {
+    pub fn is_snubbed(&self) -> bool {
         self.asking.is_snubbed()
     }
 

@@ -186,12 +186,13 @@ impl Contributors {
 
 /// Decides which block is asked of whom, and knows how far each block is.
 #[derive(Debug)]
+#[repr(C)] // in this order: to serve somebody takes no more than the first
 pub struct Picker {
+    have: Bitfield,
     grid: Grid,
     piece_order: PieceOrder,
     /// Empty as long as all pieces are of the usual one.
     priorities: Vec<Priority>,
-    have: Bitfield,
     /// Wanted and not there.
     needed: Bitfield,
     /// Needed and not begun: the pieces in `order`.

@@ -63,58 +63,62 @@ use known::Known;
 use seeding::Seeding;
 
 /// A torrent we take part in.
+///
+/// Its fields lie in memory as they stand here, as those of [`Peer`] do and for the same reason: first what every
+/// message of a peer needs.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Torrent {
     id: TorrentId,
-    metainfo: Arc<Metainfo>,
     layout: Arc<Layout>,
+    paused: bool,
+    /// Starved peers have to be looked at: blocks became free, or the endgame began.
+    freed: bool,
+    endgame: bool,
+    announcing: bool,
+    finished: bool,
+    serve_only: bool,
+    /// Bytes that choked newcomers may have, or had, without a slot.
+    granted: u64,
+    /// Boxed, so that places once taken and now free cost next to nothing.
+    peers: SlotMap<PeerKey, Box<Slot>>,
+    /// Peers with requests that wait for the read budget or the upload limit.
+    serve_waiting: VecDeque<PeerKey>,
+    serve_again: Option<Instant>,
+    /// In the endgame: when a peer may be late with what others could send.
+    help_again: Option<Instant>,
+    /// Peers that could be asked for more, had there been anything to ask.
+    starved: BTreeSet<PeerKey>,
+    upload: Bucket,
+    download: Bucket,
+    up: Meter,
+    seeding: Seeding,
+    choker: Choker,
+    known: Known,
+    /// What peers tell each other of others; none if they are not to.
+    exchange: Option<Box<Exchange>>,
+    stage: Stage,
+    trackers: Trackers,
+    picker: Picker,
+    metainfo: Arc<Metainfo>,
     settings: Settings,
     hello: Hello,
     order: PieceOrder,
     allocation: Allocation,
     overwrite: bool,
-    serve_only: bool,
     /// An earlier run began to write these files: what they hold is ours, whole or not.
     begun: bool,
-    stage: Stage,
-    paused: bool,
-    picker: Picker,
-    /// Boxed, so that places once taken and now free cost next to nothing.
-    peers: SlotMap<PeerKey, Box<Slot>>,
-    known: Known,
-    /// What peers tell each other of others; none if they are not to.
-    exchange: Option<Box<Exchange>>,
-    /// Peers that could be asked for more, had there been anything to ask.
-    starved: BTreeSet<PeerKey>,
     /// Recently gone peers that had sent payload: a piece may turn out wrong after they left.
     gone: VecDeque<(PeerKey, SocketAddr)>,
     judge: Judge,
-    choker: Choker,
-    /// Bytes that choked newcomers may have, or had, without a slot.
-    granted: u64,
-    trackers: Trackers,
-    announcing: bool,
     /// Every tracker that was told we are here was told that we left, or given up on.
     told: bool,
     /// Bytes of missing pieces, padding left out.
     left: u64,
-    /// Starved peers have to be looked at: blocks became free, or the endgame began.
-    freed: bool,
-    endgame: bool,
-    /// In the endgame: when a peer may be late with what others could send.
-    help_again: Option<Instant>,
     /// Disk actions not yet answered.
     disk_pending: u32,
-    /// Peers with requests that wait for the read budget or the upload limit.
-    serve_waiting: VecDeque<PeerKey>,
-    serve_again: Option<Instant>,
-    upload: Bucket,
-    download: Bucket,
-    finished: bool,
-    seeding: Seeding,
     past: Past,
     down: Meter,
-    up: Meter,
     /// Reused lists, so that a block costs no allocation.
     picked: Vec<Block>,
     unchoked: Vec<PeerKey>,
@@ -273,7 +277,7 @@ enum Stage {
 
 /// One connection of the torrent.
 #[derive(Debug)]
-#[repr(C)] // in this order, as with [`Peer`]
+#[repr(C, align(64))] // in this order, as with [`Peer`], and in as few lines of a cache as may be
 struct Slot {
     conn: ConnId,
     /// Pieces it has that we want and do not have.

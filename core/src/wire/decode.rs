@@ -19,20 +19,19 @@ use crate::id::{Block, PieceIndex};
 /// Only the data of `piece` messages refers to the buffers pushed; all else is copied out of them. What stays
 /// here between calls is at most one incomplete message and what was not asked for yet.
 #[derive(Debug)]
+#[repr(C)] // in this order: what follows a whole message is seldom of use
 pub struct Decoder {
     /// Where the next message begins; empty only when nothing is held.
     front: Bytes,
-    /// What follows, none of it empty.
-    later: VecDeque<Bytes>,
     /// Bytes in `front` and `later`.
     held: usize,
     /// Bytes still to come of a message that nobody wants; more than 0 only when nothing is held.
     skip: usize,
+    limits: DecoderLimits,
     /// `front` is a copy of ours, so holding it pins no read buffer.
     copied: bool,
-    limits: DecoderLimits,
-    /// The longest message of any type under `limits`.
-    longest: u32,
+    /// What follows, none of it empty.
+    later: VecDeque<Bytes>,
 }
 
 /// How long messages may be, known before any of their bytes are held.
@@ -76,21 +75,12 @@ impl Decoder {
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn new(limits: DecoderLimits) -> Self {
-        Self {
-            front: Bytes::new(),
-            later: VecDeque::new(),
-            held: 0,
-            skip: 0,
-            copied: false,
-            limits,
-            longest: limits.longest(),
-        }
+        Self { front: Bytes::new(), later: VecDeque::new(), held: 0, skip: 0, copied: false, limits }
     }
 
     /// Other limits from the next message on, as when the number of pieces becomes known.
     pub fn set_limits(&mut self, limits: DecoderLimits) {
         self.limits = limits;
-        self.longest = limits.longest();
     }
 
     /// Bytes held: those of an incomplete message, and those not asked for yet.
@@ -136,6 +126,9 @@ impl Decoder {
     /// The next message, or `None` until more bytes are pushed.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: more may be pushed")]
     pub fn next(&mut self) -> Result<Option<Message>, WireError> {
+        if self.held == 0 {
+            return Ok(None);
+        }
         // Everything but bitfields, blocks and extension messages fits here with its prefix.
         let mut head = [0; 17];
         let there = match self.front.first_chunk() {
@@ -150,8 +143,9 @@ impl Decoder {
         if there < 4 {
             return self.wait();
         }
-        if len > self.longest {
-            return Err(WireError::TooLong { id: None, len, max: self.longest });
+        let max = self.limits.longest();
+        if len > max {
+            return Err(WireError::TooLong { id: None, len, max });
         }
         if len == 0 {
             self.advance(4);
@@ -232,6 +226,12 @@ impl Decoder {
     /// Drops the next `count` bytes, all of which are held.
     fn advance(&mut self, mut count: usize) {
         self.held -= count;
+        if self.held == 0 && count == self.front.len() {
+            // As most reads end: nothing waits behind it, and nobody needs to look.
+            self.front = Bytes::new();
+            self.copied = false;
+            return;
+        }
         while count >= self.front.len() && !self.front.is_empty() {
             count -= self.front.len();
             self.turn();
