@@ -3,9 +3,11 @@
 //! They are ordinary functions, so `cargo test` runs them too, over the committed corpus and over seeded inputs.
 
 pub mod bencode;
+pub mod dht;
 pub mod engine;
 pub mod extended;
 pub mod http_tracker;
+pub mod krpc;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;
@@ -31,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     ("peer", peer::run),
     ("http_tracker", http_tracker::run),
     ("udp_tracker", udp_tracker::run),
+    ("krpc", krpc::run),
+    ("dht", dht::run),
     ("picker", picker::run),
     ("layout", layout::run),
     ("engine", engine::run),

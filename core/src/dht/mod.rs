@@ -464,3 +464,6 @@ impl Dht {
         cx.out.push(Action::Send { to, data: message.encode().into() });
     }
 }
+
+#[cfg(test)]
+mod tests;

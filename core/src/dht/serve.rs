@@ -59,7 +59,7 @@ impl Dht {
         }
     }
 
-    /// Somebody asks: if it is not in the table, it may be soon. Gives the bytes that it was sent for that.
+    /// Somebody asks: if it is not in the table, it may be soon. Gives the bytes that it is sent for that, now or later.
     fn meet(&mut self, from: SocketAddr, query: &Query, cx: &mut Cx<'_, Action>) -> usize {
         let contact = Contact { id: query.id, address: from };
         let table = &mut self.side(Family::of(from)).table;
@@ -73,8 +73,8 @@ impl Dht {
             return 0;
         }
         if table.has(FEW_NODES, cx.now) {
-            self.expect(cx.now + NEWCOMER_TIME, contact);
-            return 0;
+            let asked = self.expect(cx.now + NEWCOMER_TIME, contact);
+            return if asked { PING_LEN_MAX } else { 0 };
         }
         if self.queries.is_asked(from)
             || self.queries.len() >= CHECKS_MAX / 2
@@ -86,14 +86,16 @@ impl Dht {
         PING_LEN_MAX
     }
 
-    /// A node is to be asked whether it is there, at `at`.
-    pub(super) fn expect(&mut self, at: Instant, contact: Contact) {
+    /// A node is to be asked whether it is there, at `at`, if that is news and there is room.
+    pub(super) fn expect(&mut self, at: Instant, contact: Contact) -> bool {
         let known = self.newcomers.iter().any(|(_, it)| it.address == contact.address);
-        if !known && self.newcomers.len() < NEWCOMERS_MAX {
+        let new = !known && self.newcomers.len() < NEWCOMERS_MAX;
+        if new {
             let place = self.newcomers.partition_point(|(other, _)| *other <= at);
             self.newcomers.insert(place, (at, contact));
             self.maintain_by(at);
         }
+        new
     }
 
     fn answer(&mut self, from: SocketAddr, query: &Query, cx: &mut Cx<'_, Action>) -> Result<Reply, Code> {
