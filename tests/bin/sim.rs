@@ -1,5 +1,6 @@
 //! The simulator as a program: swarms by number, scenarios by chance, and tapes of sessions, played again.
 
+mod dht;
 mod play;
 mod progress;
 mod scenarios;
@@ -34,6 +35,15 @@ struct Args {
     #[arg(long, value_name = "MIB", default_value_t = 16, requires = "seed",
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     size: u32,
+
+    /// Run a DHT of so many nodes for an hour, of which half are behind NATs and a fifth is replaced, and show how well
+    /// peers are found in it
+    #[arg(long, value_name = "N", group = "what", value_parser = clap::value_parser!(u32).range(50..=100_000))]
+    dht: Option<u32>,
+    /// How many of a hundred nodes lead others astray
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, requires = "dht",
+          value_parser = clap::value_parser!(u32).range(0..=90))]
+    liars: u32,
 
     /// Print the scenario that chance makes of a seed, and run it
     #[arg(long, value_name = "SEED", group = "what")]
@@ -73,6 +83,8 @@ fn main() -> ExitCode {
         let jobs = args.jobs.map_or_else(cores, usize::from);
         let times = if args.once { Times::Once } else { Times::Twice };
         scenarios::many(args.from..args.from.saturating_add(count), jobs, times)
+    } else if let Some(nodes) = args.dht {
+        dht::run(nodes, args.liars)
     } else if let Some(seed) = args.scenario {
         scenarios::one(&pieceful_tests::Scenario::random(seed))
     } else if let Some(file) = &args.file {

@@ -2,6 +2,7 @@
 
 mod bencode;
 mod codecs;
+mod dht;
 mod engine;
 mod layout;
 mod limits;

@@ -19,6 +19,7 @@ mod clock;
 #[path = "../conformance/mod.rs"]
 pub mod conformance;
 mod data;
+pub mod dht;
 mod disk;
 mod fault;
 mod file;

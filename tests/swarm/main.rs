@@ -6,6 +6,7 @@ mod checking;
 mod clocks;
 mod commands;
 mod crashes;
+mod dht;
 mod download;
 mod endgame;
 mod fairness;

@@ -39,12 +39,15 @@ impl Hostility {
             Self::Silent => return Some(None),
             Self::OtherName => Reply::new(NodeId::random(rng)),
             Self::FalseNodes => {
-                let near = (0..8).map(|_| Contact { id: target.random_near(40, true, rng), address: nowhere(rng) });
+                let near =
+                    (0..8).map(|_| Contact { id: target.random_near(40, true, rng), address: nowhere(rng) });
                 Reply { nodes: Some(near.collect()), token: Some(vec![1; 8]), ..Reply::new(own) }
             }
         };
         let body = Body::Reply(reply);
-        Some(Some(Message { transaction: message.transaction, version: None, ip: None, body }.encode().into()))
+        Some(Some(
+            Message { transaction: message.transaction, version: None, ip: None, body }.encode().into(),
+        ))
     }
 }
 

@@ -66,8 +66,7 @@ pub fn measure(seed: u64, profile: Profile, age: Duration, tries: usize) -> Figu
     net.run_for(age / 2);
     let before = sent(&net);
     net.run_for(age / 2);
-    let idle_bytes =
-        (sent(&net) - before) / (age / 2).as_secs().max(1) / u64::from(profile.nodes);
+    let idle_bytes = (sent(&net) - before) / (age / 2).as_secs().max(1) / u64::from(profile.nodes);
     for number in 0..TORRENTS {
         for _ in 0..ANNOUNCERS {
             let place = net.anybody();
