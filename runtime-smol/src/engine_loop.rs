@@ -24,7 +24,7 @@ use pieceful_std::clock::{Clock, unix_time};
 use pieceful_std::disk::{Completion, DiskPool, Job};
 use pieceful_std::events::Hub;
 use pieceful_std::saver::Saver;
-use pieceful_std::session::{LINGER_TIME, STOP_TIME, prepare_tape};
+use pieceful_std::session::{LINGER_TIME, STOP_TIME, prepare_dht, prepare_tape};
 use pieceful_std::store::Store;
 use pieceful_std::tape::{Recorded, Recorder};
 use pieceful_std::{AddError, Options, StartError, StopError, entropy, fetcher, resolver};
@@ -82,6 +82,7 @@ struct Parts {
 pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) -> Result<Started, StartError> {
     let Options { listen, mut config, state: _, disk_workers, seed, record } = options;
     let (listeners, listening): (Vec<_>, Vec<_>) = listeners(&listen)?.into_iter().unzip();
+    prepare_dht(&mut config, store.as_ref(), record.as_ref());
     let seed = seed.map_or_else(entropy::seed, Ok).map_err(StartError::System)?;
     let saver = Saver::start(store).map_err(StartError::System)?;
     config.listen_port = listening.first().map(SocketAddr::port);

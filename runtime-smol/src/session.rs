@@ -110,6 +110,11 @@ impl Session {
         self.tell(Call::SetSeedingLimits(id, limits));
     }
 
+    /// The DHT node's numbers; `None` when there is none.
+    pub async fn dht(&self) -> Option<pieceful_core::dht::Status> {
+        self.ask(Engine::dht).await.flatten()
+    }
+
     /// A torrent's numbers; `None` when there is no such torrent (any more).
     pub async fn status(&self, id: TorrentId) -> Option<TorrentStatus> {
         self.ask(move |engine| engine.torrent(id)).await.flatten()

@@ -25,7 +25,9 @@ use crate::disk::{Completion, DiskPool, Job};
 use crate::events::Hub;
 use crate::listener::Listener;
 use crate::saver::Saver;
-use crate::session::{AddError, LINGER_TIME, Options, STOP_TIME, StartError, StopError, prepare_tape};
+use crate::session::{
+    AddError, LINGER_TIME, Options, STOP_TIME, StartError, StopError, prepare_dht, prepare_tape,
+};
 use crate::store::Store;
 use crate::stream::{Stream, Wiring};
 use crate::tape::Recorded;
@@ -120,6 +122,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
     let bound = listeners(&listen)?;
     let listening: Vec<SocketAddr> = bound.iter().map(|&(_, address)| address).collect();
     let store = state.map(Store::new);
+    prepare_dht(&mut config, store.as_ref(), record.as_ref());
     let seed = seed.map_or_else(entropy::seed, Ok).map_err(StartError::System)?;
     let saver = Saver::start(store).map_err(StartError::System)?;
     let recorder = prepare_tape(record.as_ref())?;

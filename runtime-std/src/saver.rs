@@ -1,6 +1,6 @@
-//! When saved state reaches the disk: soon, on a thread of its own, the latest of each torrent only.
+//! When saved state reaches the disk: soon, on a thread of its own, the latest of each key only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,8 +28,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Latest wins, so there is at most one for each torrent.
-    saves: HashMap<InfoHash, (SaveKey, PathBuf, Bytes)>,
+    /// Latest wins, so there is at most one for each key.
+    saves: BTreeMap<SaveKey, (PathBuf, Bytes)>,
     stopping: bool,
 }
 
@@ -62,12 +62,15 @@ impl Saver {
 
     /// Keeps `data` for the next run, in place of what was kept before.
     pub fn save(&self, key: SaveKey, data: Bytes) {
-        let SaveKey::Torrent(info_hash) = key;
         if self.thread.is_none() {
             return;
         }
-        let Some((_, folder)) = self.folders.get(&info_hash) else { return };
-        self.shared.lock().saves.insert(info_hash, (key, folder.clone(), data));
+        let folder = match key {
+            SaveKey::Torrent(info_hash) => self.folders.get(&info_hash).map(|(_, folder)| folder.clone()),
+            SaveKey::Dht => Some(PathBuf::new()), // it lies in no folder of a torrent
+        };
+        let Some(folder) = folder else { return };
+        self.shared.lock().saves.insert(key, (folder, data));
         self.shared.more.notify_one();
     }
 
@@ -98,7 +101,7 @@ fn run(shared: &Shared, store: &Store) {
         }
         let saves = std::mem::take(&mut waiting.saves);
         drop(waiting);
-        for (key, folder, data) in saves.into_values() {
+        for (key, (folder, data)) in saves {
             if let Err(error) = store.save(key, &folder, &data) {
                 tracing::warn!(%error, ?key, "state was not saved");
             }

@@ -208,6 +208,12 @@ impl Session {
         self.tell(Call::SetSeedingLimits(id, limits));
     }
 
+    /// The DHT node's numbers; `None` when there is none.
+    #[must_use]
+    pub fn dht(&self) -> Option<pieceful_core::dht::Status> {
+        self.ask(Engine::dht).flatten()
+    }
+
     /// A torrent's numbers; `None` when there is no such torrent (any more).
     #[must_use]
     pub fn status(&self, id: TorrentId) -> Option<TorrentStatus> {
@@ -269,6 +275,22 @@ pub fn prepare_store(folder: Option<&Path>) -> Result<Option<Store>, StartError>
     let Some(path) = folder else { return Ok(None) };
     std::fs::create_dir_all(path).map_err(|source| StartError::State { path: path.to_owned(), source })?;
     Ok(Some(Store::new(path)))
+}
+
+/// Completes the settings of the DHT node, if there is to be one, by what an earlier session kept of it. On a tape
+/// that is to have nobody's address there is none: its datagrams are full of addresses.
+pub fn prepare_dht(config: &mut Config, store: Option<&Store>, record: Option<&RecordOptions>) {
+    if record.is_some_and(|record| record.scrub) {
+        config.dht = None;
+    }
+    if let (Some(dht), Some(store)) = (&mut config.dht, store)
+        && dht.saved.is_none()
+    {
+        match store.load(SaveKey::Dht, Path::new("")) {
+            Ok(saved) => dht.saved = saved.map(Bytes::from),
+            Err(error) => tracing::warn!(%error, "the nodes of the DHT that were known are not read"),
+        }
+    }
 }
 
 /// The tape a session is recorded on.

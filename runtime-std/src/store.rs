@@ -31,7 +31,7 @@ impl Store {
 
     /// Replaces what is kept for `key` by `data`, durably; removes it when `data` is empty.
     ///
-    /// `downloads` is the folder the torrent's files lie in.
+    /// `downloads` is the folder the torrent's files lie in; it says nothing for what belongs to no torrent.
     ///
     /// # Errors
     /// The system's. What was kept before is then still there.
@@ -74,7 +74,10 @@ impl Store {
     }
 
     fn path(&self, key: SaveKey, downloads: &Path) -> PathBuf {
-        let SaveKey::Torrent(info_hash) = key;
+        let info_hash = match key {
+            SaveKey::Torrent(info_hash) => info_hash,
+            SaveKey::Dht => return self.folder.join("dht.state"),
+        };
         // Two spellings of one folder are one folder, where the system can tell.
         let real = fs::canonicalize(downloads).or_else(|_| std::path::absolute(downloads));
         let real = real.as_deref().unwrap_or(downloads);
@@ -126,6 +129,15 @@ mod tests {
         store.save(KEY, &other, b"other").unwrap();
         assert_eq!(store.load(KEY, &one).unwrap().as_deref(), Some(&b"one"[..]));
         assert_eq!(store.load(KEY, &other).unwrap().as_deref(), Some(&b"other"[..]));
+    }
+
+    #[test]
+    fn what_belongs_to_no_torrent_has_one_state_wherever_torrents_are_downloaded_to() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(place.path());
+        store.save(SaveKey::Dht, &place.path().join("one"), b"nodes").unwrap();
+        let loaded = store.load(SaveKey::Dht, &place.path().join("other")).unwrap();
+        assert_eq!(loaded.as_deref(), Some(&b"nodes"[..]));
     }
 
     #[test]

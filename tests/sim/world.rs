@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus, Returned};
+use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus, Returned, SaveKey};
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
@@ -314,6 +314,9 @@ impl World {
         config.listen_port = spec.listens.then_some(node.address.port());
         let engine = node.engine_mut().expect("only engines are started");
         engine.life += 1;
+        if let Some(dht) = &mut config.dht {
+            dht.saved = dht.saved.take().or_else(|| engine.saved.get(&SaveKey::Dht).cloned());
+        }
         engine.checker = Checker::new(config.limits);
         engine.disk.expect(&data);
         if engine.life == 1 {
@@ -349,7 +352,9 @@ impl World {
         add.rates = spec.rates;
         add.seeding = spec.seeding;
         self.trace.write(now, &name, format_args!("starts"));
-        if !spec.idle {
+        if spec.idle {
+            self.drain(index);
+        } else {
             self.add_torrent(&name, add, data);
         }
     }
@@ -360,7 +365,7 @@ impl World {
         let now = self.clock(index);
         let node = self.engine_node_mut(name);
         node.disk.expect(&data);
-        let key = pieceful_core::engine::SaveKey::Torrent(data.info_hash());
+        let key = SaveKey::Torrent(data.info_hash());
         add.saved = add.saved.or_else(|| node.saved.get(&key).cloned());
         node.record(now, || Call::Add(Box::new(add.clone())));
         let peers_max = add.peers_max;

@@ -379,6 +379,12 @@ impl Dht {
         self.search(cx);
     }
 
+    /// How many nodes are known that answer.
+    #[must_use]
+    pub fn good(&self, now: Instant) -> usize {
+        self.v4.table.count(Health::Good, now) + self.v6.table.count(Health::Good, now)
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self, now: Instant) -> Status {

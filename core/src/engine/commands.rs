@@ -31,6 +31,7 @@ impl Engine {
             peer_id: self.peer_id,
             client_name: self.config.client_name.clone(),
             listen_port: self.config.listen_port,
+            dht_port: self.config.listen_port.filter(|_| self.dht.is_some()),
             direct_blocks: self.config.direct_blocks,
             peer: self.peer_limits(),
             peers_max: spec.peers_max.unwrap_or(limits.torrent_connections_max),
@@ -47,6 +48,11 @@ impl Engine {
         // What the torrent wanted while it was made is done now that it has its place.
         self.let_torrent(id, |_, _| ());
         self.with_torrent(id, |_, _| ());
+        if let Some(metainfo) = self.torrents.get(id).map(|torrent| torrent.metainfo().clone())
+            && !metainfo.info.private
+        {
+            self.begin_dht_at(&metainfo.nodes);
+        }
         Ok(id)
     }
 
@@ -124,6 +130,7 @@ impl Engine {
             return;
         }
         self.stopping = Stopping::Asked;
+        self.stop_dht();
         self.refuse_greeting();
         let all: alloc::vec::Vec<TorrentId> = self.torrents.keys().collect();
         for id in all {

@@ -1,7 +1,10 @@
 //! What the owner of an engine decides.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
+
+use bytes::Bytes;
 
 use super::limits::Limits;
 
@@ -28,6 +31,30 @@ pub struct Config {
     pub rates: RateLimits,
     /// Peers served at once, all torrents together.
     pub upload_slots: UploadSlots,
+    /// Take part in the DHT (BEP 5), for torrents that are not private.
+    pub dht: Option<DhtConfig>,
+}
+
+/// How an engine takes part in the DHT.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DhtConfig {
+    /// Nodes to begin at when nobody is known: host names or literal addresses, and UDP ports.
+    pub bootstrap: Vec<(String, u16)>,
+    /// Answer nobody and say so (BEP 43): for machines that cannot be reached, or pay for their traffic.
+    pub read_only: bool,
+    /// Take part over IPv4.
+    pub ipv4: bool,
+    /// Take part over IPv6.
+    pub ipv6: bool,
+    /// What an earlier run saved under [`SaveKey::Dht`](super::SaveKey::Dht).
+    pub saved: Option<Bytes>,
+}
+
+impl Default for DhtConfig {
+    fn default() -> Self {
+        Self { bootstrap: Vec::new(), read_only: false, ipv4: true, ipv6: true, saved: None }
+    }
 }
 
 impl Default for Config {
@@ -42,6 +69,7 @@ impl Default for Config {
             limits: Limits::default(),
             rates: RateLimits::default(),
             upload_slots: UploadSlots::default(),
+            dht: None,
         }
     }
 }

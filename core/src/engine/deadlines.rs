@@ -24,6 +24,8 @@ pub(super) enum Owner {
     Dial(TorrentId),
     /// UDP trackers: retries.
     Udp,
+    /// The DHT node.
+    Dht,
     /// Connections that wait for the download limit.
     Throttle,
     /// Torrents that wait for the upload limit.
@@ -37,6 +39,7 @@ impl Owner {
             Self::Torrent(_) => "torrent",
             Self::Dial(_) => "dial",
             Self::Udp => "udp tracker",
+            Self::Dht => "dht",
             Self::Throttle => "download limit",
             Self::Uplink => "upload limit",
         }
@@ -58,6 +61,7 @@ struct Armed {
     torrents: SecondaryMap<TorrentId, Instant>,
     dials: SecondaryMap<TorrentId, Instant>,
     udp: Option<Instant>,
+    dht: Option<Instant>,
     throttle: Option<Instant>,
     uplink: Option<Instant>,
 }
@@ -72,6 +76,7 @@ impl Armed {
             Owner::Torrent(id) => self.torrents.get(id).copied(),
             Owner::Dial(id) => self.dials.get(id).copied(),
             Owner::Udp => self.udp,
+            Owner::Dht => self.dht,
             Owner::Throttle => self.throttle,
             Owner::Uplink => self.uplink,
         }
@@ -83,6 +88,7 @@ impl Armed {
             Owner::Torrent(id) => drop(self.torrents.insert(id, at)),
             Owner::Dial(id) => drop(self.dials.insert(id, at)),
             Owner::Udp => self.udp = Some(at),
+            Owner::Dht => self.dht = Some(at),
             Owner::Throttle => self.throttle = Some(at),
             Owner::Uplink => self.uplink = Some(at),
         }
@@ -94,6 +100,7 @@ impl Armed {
             Owner::Torrent(id) => self.torrents.remove(id),
             Owner::Dial(id) => self.dials.remove(id),
             Owner::Udp => self.udp.take(),
+            Owner::Dht => self.dht.take(),
             Owner::Throttle => self.throttle.take(),
             Owner::Uplink => self.uplink.take(),
         }

@@ -8,6 +8,7 @@ mod contract;
 mod deadlines;
 mod input;
 pub mod limits;
+mod on_dht;
 mod on_disk;
 mod on_fetch;
 mod on_stream;
@@ -28,7 +29,7 @@ pub use crate::torrent::{
     Event, PeerStatus, SeedingLimits, Source, Sources, TorrentError, TorrentState, TorrentStatus, Traffic,
 };
 pub use call::{Call, Returned};
-pub use config::{AddError, AddTorrent, Config, PieceOrder, RateLimits, UploadSlots};
+pub use config::{AddError, AddTorrent, Config, DhtConfig, PieceOrder, RateLimits, UploadSlots};
 pub use contract::Breaches;
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};
 pub use limits::Limits;
@@ -44,6 +45,7 @@ use crate::torrent::{self, Checks, Outside, Slots, Task, Torrent, Uplink};
 use crate::tracker::{AnnounceTag, QueryTag, UdpTrackers};
 use common::Common;
 use deadlines::Deadlines;
+use on_dht::DhtNode;
 
 /// A BitTorrent client without any I/O.
 ///
@@ -89,13 +91,14 @@ pub struct Engine {
     /// Requests that the driver has yet to answer.
     fetches: SlotMap<FetchId, Fetching>,
     fetches_waiting: VecDeque<(TorrentId, AnnounceTag, FetchRequest)>,
-    resolves: SlotMap<ResolveId, QueryTag>,
-    resolves_waiting: VecDeque<(QueryTag, String)>,
+    resolves: SlotMap<ResolveId, Asker>,
+    resolves_waiting: VecDeque<(Asker, String)>,
     udp: UdpTrackers,
     asked: BTreeMap<u64, (TorrentId, AnnounceTag)>,
     next_token: u64,
 
     udp_rng: Rng,
+    dht: Option<DhtNode>,
     /// Reused list of what a torrent wants done.
     actions: Vec<torrent::Action>,
     stopping: Stopping,
@@ -115,6 +118,17 @@ struct Fetching {
     /// Whose answer it is; nobody's any more if it was taken back.
     owner: Option<(TorrentId, AnnounceTag)>,
     host: String,
+}
+
+/// Who waits for the addresses of a host.
+#[derive(Clone, Copy, Debug)]
+enum Asker {
+    Tracker(QueryTag),
+    /// Nodes of the DHT are there, at this port.
+    Dht {
+        named_by: NamedBy,
+        port: u16,
+    },
 }
 
 /// A connection and whose it is.
@@ -154,7 +168,7 @@ impl Engine {
         let mut rng = Rng::new(seed);
         let peer_id = crate::wire::peer_id(config.client_tag, &mut rng.fork("peer id"));
         let limits = config.limits;
-        Self {
+        let mut engine = Self {
             peer_id,
             now,
             out: VecDeque::new(),
@@ -194,8 +208,13 @@ impl Engine {
             actions: Vec::new(),
             stopping: Stopping::No,
             breaches: Breaches::default(),
+            dht: None,
             config,
+        };
+        if let Some(config) = engine.config.dht.take() {
+            engine.start_dht(config, rng.fork("dht"));
         }
+        engine
     }
 
     /// Something happened outside.

@@ -2,9 +2,9 @@
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
-use super::{Engine, FetchError, Fetching, ResolveError, Response};
+use super::{Asker, Engine, FetchError, Fetching, ResolveError, Response};
 use crate::id::{FetchId, ResolveId};
 use crate::tracker::TrackerError;
 
@@ -24,17 +24,19 @@ impl Engine {
     }
 
     pub(super) fn on_resolved(&mut self, query: ResolveId, result: Result<Vec<IpAddr>, ResolveError>) {
-        let Some(tag) = self.resolves.remove(query) else { return };
+        let Some(asker) = self.resolves.remove(query) else { return };
+        let tag = match asker {
+            Asker::Tracker(tag) => tag,
+            Asker::Dht { named_by, port } => {
+                self.dht_resolved(named_by, port, result);
+                return self.resolve_on();
+            }
+        };
         let result = result.map_err(|error| match error {
             ResolveError::NotFound => TrackerError::NoSuchHost,
             ResolveError::Failed => TrackerError::LookUp,
         });
         self.with_udp(|udp, cx| udp.resolved(tag, result, cx));
         self.resolve_on();
-    }
-
-    /// A datagram: so far only trackers are spoken to that way.
-    pub(super) fn on_datagram(&mut self, from: SocketAddr, data: &[u8]) {
-        self.with_udp(|udp, cx| udp.receive(from, data, cx));
     }
 }

@@ -19,6 +19,7 @@ impl Engine {
                 }
                 Owner::Dial(id) => self.dial(id),
                 Owner::Udp => self.with_udp(UdpTrackers::tick),
+                Owner::Dht => self.tick_dht(),
                 Owner::Throttle => self.read_throttled(),
                 Owner::Uplink => self.serve_in_turn(),
             }

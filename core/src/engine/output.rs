@@ -161,4 +161,6 @@ pub use crate::scope::NamedBy;
 pub enum SaveKey {
     /// A torrent: comes back as [`AddTorrent::saved`](super::AddTorrent::saved).
     Torrent(InfoHash),
+    /// The DHT node: comes back as [`DhtConfig::saved`](super::DhtConfig::saved).
+    Dht,
 }

@@ -5,7 +5,8 @@ use alloc::string::String;
 use super::deadlines::Owner;
 use super::limits::TRACKER_BODY_MAX;
 use super::{
-    CloseHow, ConnOwner, Engine, Event, FetchRequest, Fetching, NamedBy, Output, SaveKey, Segment, Stopping,
+    Asker, CloseHow, ConnOwner, Engine, Event, FetchRequest, Fetching, NamedBy, Output, SaveKey, Segment,
+    Stopping,
 };
 use crate::cx::Cx;
 use crate::id::{ConnId, TorrentId};
@@ -25,6 +26,7 @@ impl Engine {
         act: impl FnOnce(&mut Torrent, &mut Turn<'_>) -> R,
     ) -> Option<R> {
         let result = self.let_torrent(id, act)?;
+        self.tell_dht(id);
         self.dial(id);
         if let Some(torrent) = self.torrents.get(id) {
             self.deadlines.arm(Owner::Torrent(id), torrent.deadline());
@@ -78,6 +80,7 @@ impl Engine {
                     self.out.push_back(Output::Save { key, data });
                 }
             }
+            Action::DhtNode(address) => self.dht_node_at(address),
             Action::Event(event) => self.out.push_back(Output::Event(event)),
             Action::Left => self.forget_torrent(id),
         }
@@ -98,6 +101,7 @@ impl Engine {
         if let Some(torrent) = self.torrents.remove(id) {
             self.by_hash.remove(&torrent.info_hash().on_the_wire());
         }
+        self.tell_dht(id);
         self.deadlines.disarm(Owner::Torrent(id));
         self.deadlines.disarm(Owner::Dial(id));
         self.dial_waiting.remove(&id);
@@ -188,7 +192,7 @@ impl Engine {
             match action {
                 UdpAction::Send { to, data } => self.out.push_back(Output::Datagram { to, data }),
                 UdpAction::Resolve { query, host } => {
-                    self.resolves_waiting.push_back((query, host));
+                    self.resolves_waiting.push_back((Asker::Tracker(query), host));
                     self.resolve_on();
                 }
                 UdpAction::Answered { token, result } => {
@@ -205,9 +209,9 @@ impl Engine {
     /// Starts look-ups that wait, as far as there is room.
     pub(super) fn resolve_on(&mut self) {
         while (self.resolves.len() as u32) < self.config.limits.resolves_max
-            && let Some((tag, host)) = self.resolves_waiting.pop_front()
+            && let Some((asker, host)) = self.resolves_waiting.pop_front()
         {
-            let query = self.resolves.insert(tag);
+            let query = self.resolves.insert(asker);
             self.out.push_back(Output::Resolve { query, host });
         }
     }

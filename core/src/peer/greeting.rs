@@ -18,10 +18,17 @@ pub struct Hello {
     pub peer_id: PeerId,
     /// How many pieces the torrent has.
     pub pieces: u32,
+    /// The port of our DHT node, if we have one that the peer may know of (BEP 5).
+    pub dht_port: Option<u16>,
 }
 
-/// The extensions we speak.
-const SPOKEN: Reserved = Reserved::NONE.with_extended().with_fast();
+impl Hello {
+    fn handshake(&self) -> Handshake {
+        let spoken = Reserved::NONE.with_extended().with_fast();
+        let reserved = if self.dht_port.is_some() { spoken.with_dht() } else { spoken };
+        Handshake { reserved, info_hash: self.info_hash, peer_id: self.peer_id }
+    }
+}
 
 /// How far the greeting has come.
 #[derive(Debug)]
@@ -52,9 +59,7 @@ impl Peer {
         if let Phase::Greeting(greeting) = &self.phase
             && let Some(hello) = greeting.ours
         {
-            let handshake =
-                Handshake { reserved: SPOKEN, info_hash: hello.info_hash, peer_id: hello.peer_id };
-            self.outgoing.control().extend_from_slice(&handshake.encode());
+            self.outgoing.control().extend_from_slice(&hello.handshake().encode());
             self.flush(cx);
         }
     }
@@ -75,9 +80,7 @@ impl Peer {
             return Err(CloseReason::WrongTorrent);
         }
         if !dialled {
-            let handshake =
-                Handshake { reserved: SPOKEN, info_hash: hello.info_hash, peer_id: hello.peer_id };
-            self.outgoing.control().extend_from_slice(&handshake.encode());
+            self.outgoing.control().extend_from_slice(&hello.handshake().encode());
         }
         self.fast = theirs.reserved.fast();
         self.extended = theirs.reserved.extended();
@@ -91,6 +94,11 @@ impl Peer {
         if self.extended {
             let payload = extension.encode().into();
             Message::Extended { id: 0, payload }.encode(self.outgoing.control());
+        }
+        if let Some(port) = hello.dht_port
+            && theirs.reserved.dht()
+        {
+            Message::Port(port).encode(self.outgoing.control());
         }
         self.phase = Phase::Open;
         self.heard = cx.now;

@@ -30,7 +30,14 @@ impl Peer {
 
     fn hear(&mut self, message: Message, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
         match message {
-            Message::KeepAlive | Message::Unknown { .. } | Message::Port(_) => Ok(()),
+            Message::KeepAlive | Message::Unknown { .. } => Ok(()),
+            Message::Port(port) => {
+                // It has one node, at one port.
+                if port != 0 && !core::mem::replace(&mut self.told_port, true) {
+                    cx.out.push(Action::DhtPort(port));
+                }
+                Ok(())
+            }
             Message::Piece { block, data } => self.on_piece(block, data, cx),
             Message::Have(piece) => self.on_have(piece, cx),
             Message::Bitfield(bits) => self.on_told(Bitfield::from_wire(&bits, self.has.len())?, cx),

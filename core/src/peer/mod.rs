@@ -17,7 +17,7 @@
 //! let mut cx = Cx { now: Instant::ZERO, rng: &mut rng, out: &mut out };
 //!
 //! // We dialled somebody; the connection stands, so our handshake leaves.
-//! let hello = Hello { info_hash: [7; 20], peer_id: PeerId(*b"-PF0100-abcdefghijkl"), pieces: 4 };
+//! let hello = Hello { info_hash: [7; 20], peer_id: PeerId(*b"-PF0100-abcdefghijkl"), pieces: 4, dht_port: None };
 //! let mut peer = Peer::dial(hello, Limits::default(), cx.now);
 //! peer.connected(&mut cx);
 //! let Some(Action::Send(Segment::Bytes(handshake))) = cx.out.pop() else { panic!() };
@@ -105,6 +105,8 @@ pub struct Peer {
     reading: bool,
     /// It says that it will not download anything more (BEP 21).
     upload_only: bool,
+    /// It has told the port of its DHT node.
+    told_port: bool,
     limits: Limits,
     /// What the peer has; told by a bitfield, then by `have`.
     has: Bitfield,
@@ -220,6 +222,8 @@ pub enum Action {
     Cancelled(Block),
     /// Its extension handshake is there: see [`Peer::extension`].
     Extended,
+    /// It has a DHT node at this port (BEP 5).
+    DhtPort(u16),
     /// It asks for a piece of the metadata: answer with [`Peer::admit_metadata`].
     MetadataRequested(u32),
     /// It tells whom it is connected to: hints, and worth no more than its word.
@@ -269,6 +273,7 @@ impl Peer {
             giving: None,
             gossip: None,
             upload_only: false,
+            told_port: false,
             choking_us: true,
             choked: true,
             interested: false,

@@ -15,7 +15,7 @@ use crate::wire::{Handshake, Reserved};
 
 mod gossip;
 
-const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8 };
+const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8, dht_port: None };
 
 /// A peer with a clock, its owner's part played by the test.
 struct Scene {

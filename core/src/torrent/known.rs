@@ -108,6 +108,11 @@ impl Known {
         self.look_ahead();
     }
 
+    /// Whether only what suits a private torrent is kept.
+    pub(super) const fn is_private(&self) -> bool {
+        self.private
+    }
+
     /// Learns of an address; says whether it is a new one that is kept.
     pub(super) fn add(&mut self, address: SocketAddr, source: Source, now: Instant, rng: &mut Rng) -> bool {
         if address.port() == 0 || scope::scope(address.ip()).is_none() {

@@ -133,6 +133,8 @@ pub struct Settings {
     pub client_name: String,
     /// Where others reach us.
     pub listen_port: Option<u16>,
+    /// Where others reach our DHT node, if there is one.
+    pub dht_port: Option<u16>,
     /// Leave reading blocks to the driver.
     pub direct_blocks: bool,
     /// Limits of one connection.
@@ -225,6 +227,8 @@ pub enum Action {
     },
     /// Keep these bytes for the next run.
     Save(Bytes),
+    /// A peer has a DHT node here (BEP 5).
+    DhtNode(SocketAddr),
     /// Tell the application.
     Event(Event),
     /// The torrent has left: trackers told, files closed.
@@ -330,6 +334,7 @@ impl Torrent {
             info_hash: info.info_hash.on_the_wire(),
             peer_id: settings.peer_id,
             pieces: layout.pieces(),
+            dht_port: settings.dht_port.filter(|_| !info.private),
         };
         let mut picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
         picker.set_order(spec.order);
@@ -477,6 +482,18 @@ impl Torrent {
     /// Whether peers are wanted and served now.
     fn is_running(&self) -> bool {
         matches!(self.stage, Stage::Active) && !self.paused
+    }
+
+    /// Whether it may be looked for by anybody, anywhere: it runs and is not private (BEP 27).
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        self.is_running() && !self.known.is_private()
+    }
+
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.picker.is_complete()
     }
 
     /// Does what is due: trackers and the choker. Peers have deadlines of their own.

@@ -232,6 +232,11 @@ impl Torrent {
             // Somebody to give a slot to, or a slot to give to somebody: the choker looks at once.
             peer::Action::Interested(_) => self.choker.slot_freed(turn.now),
             peer::Action::Extended => self.extended(key, turn),
+            peer::Action::DhtPort(port) => {
+                if !self.known.is_private() {
+                    turn.out.push(Action::DhtNode(SocketAddr::new(slot.address.ip(), port)));
+                }
+            }
             peer::Action::MetadataRequested(piece) => {
                 let info = self.metainfo.info.raw.clone();
                 self.let_act(key, turn, |peer, cx| peer.admit_metadata(piece, &info, cx));
