@@ -208,6 +208,14 @@ pub(crate) struct Peers {
     /// A tracker to ask before the torrent's own (repeatable)
     #[arg(long = "tracker", value_name = "URL", value_parser = tracker, help_heading = "Finding peers")]
     pub(crate) trackers: Vec<String>,
+    /// A node of the DHT to begin at, for torrents that are not private (repeatable) [default: those known from
+    /// earlier runs]
+    #[arg(long, value_name = "HOST:PORT", value_parser = dht_node, conflicts_with = "no_dht",
+          help_heading = "Finding peers")]
+    pub(crate) dht_bootstrap: Vec<(String, u16)>,
+    /// Take no part in the DHT
+    #[arg(long, help_heading = "Finding peers")]
+    pub(crate) no_dht: bool,
     /// Where to accept peers [default: any free port, on IPv4 and IPv6]
     #[arg(long, value_name = "IP:PORT", value_parser = listen, help_heading = "Finding peers")]
     pub(crate) listen: Option<SocketAddr>,
@@ -372,6 +380,19 @@ pub(crate) struct Man {
     pub(crate) output: Option<PathBuf>,
 }
 
+/// A host, by name or address, and a port.
+fn dht_node(typed: &str) -> Result<(String, u16), String> {
+    let wrong = || String::from("write it as HOST:PORT, such as router.example:6881 or [2001:db8::1]:6881");
+    let (host, port) = typed.rsplit_once(':').ok_or_else(wrong)?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match port.parse() {
+        Ok(port) if port != 0 && !bare.is_empty() && (bare == host) != bare.contains(':') => {
+            Ok((String::from(bare), port))
+        }
+        _ => Err(wrong()),
+    }
+}
+
 /// A tracker's address, as far as it can be told without asking it.
 fn tracker(typed: &str) -> Result<String, String> {
     match TrackerUrl::parse(typed) {
@@ -410,6 +431,18 @@ fn web_seed(typed: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_to_begin_at_is_a_host_and_a_port() {
+        for (typed, host) in
+            [("router.example:6881", "router.example"), ("[2001:db8::1]:6881", "2001:db8::1")]
+        {
+            assert_eq!(dht_node(typed), Ok((host.to_owned(), 6881)));
+        }
+        for typed in ["router.example", "router.example:0", ":6881", "2001:db8::1", "[a]:1", "a:65536"] {
+            assert!(dht_node(typed).is_err(), "{typed}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_put_together_without_contradictions() {

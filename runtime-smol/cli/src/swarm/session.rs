@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_lite::FutureExt as _;
-use pieceful_core::engine::{self, RateLimits};
+use pieceful_core::engine::{self, DhtConfig, RateLimits};
 use pieceful_smol::{AddError, Options, RecordOptions, Session, StartError};
 
 use super::{Goal, Plan};
@@ -65,6 +65,8 @@ fn start_on(
         RecordOptions { file, payload, scrub }
     });
     options.config.pex = !plan.peers.no_pex;
+    options.config.dht = (!plan.peers.no_dht)
+        .then(|| DhtConfig { bootstrap: plan.peers.dht_bootstrap.clone(), ..DhtConfig::default() });
     options.config.rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     match Session::start(options.clone()) {
         // Somebody without a home can download all the same.
