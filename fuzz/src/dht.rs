@@ -269,7 +269,16 @@ impl World {
         self.dht.receive(from, data, &mut cx);
         let mut bytes = 0;
         for action in out {
-            let Action::Send { to, data } = action else { panic!("a stranger has found something for us") };
+            let (to, data) = match action {
+                Action::Send { to, data } => (to, data),
+                // Somebody announces what we look for: at most its own address.
+                Action::Peers { info_hash, peers } => {
+                    assert!(self.searched.contains(&info_hash) || self.kept.contains(&info_hash));
+                    assert!(peers.len() == 1 && peers[0].ip() == from.ip());
+                    continue;
+                }
+                Action::Done { .. } => panic!("a stranger has ended something of ours"),
+            };
             assert_eq!(to, from, "a third party");
             bytes += data.len();
             self.note(to, &data);

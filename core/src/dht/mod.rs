@@ -65,7 +65,8 @@
 //!
 //! An answer is never more than five times as long as the question, and goes where that came from. All answers
 //! together are [`REPLY_RATE`] bytes a second; whoever asks more than five times a second is not heard for five
-//! minutes. Whatever is kept has a limit, and all limits together are 3 MiB.
+//! minutes. Whatever is kept has a limit; all that strangers can fill together is
+//! less than 6 MiB.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;

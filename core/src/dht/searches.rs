@@ -16,6 +16,8 @@ const RUNNING_MAX: usize = 8;
 const REPEAT_TIME: Duration = Duration::from_secs(14 * 60);
 /// Or up to so much later, so that announces that began together do not stay together.
 const JITTER: Duration = Duration::from_secs(2 * 60);
+/// When no peer was found, the next search comes after this; doubles with each further one.
+const LONELY_TIME: Duration = Duration::from_secs(60);
 /// When nobody could be asked, the next try comes after this; doubles with each further one.
 const RETRY_TIME: Duration = Duration::from_secs(5);
 /// The longest time until another try.
@@ -60,6 +62,8 @@ struct Wanted {
     stage: Stage,
     /// Times in a row that nobody answered.
     failures: u32,
+    /// Times in a row that no peer was found.
+    lonely: u32,
 }
 
 #[derive(Debug)]
@@ -83,6 +87,10 @@ impl Searches {
     /// Torrents that are announced.
     pub(super) fn announced(&self) -> usize {
         self.wanted.values().filter(|wanted| wanted.announce.is_some()).count()
+    }
+
+    pub(super) fn is_wanted(&self, info_hash: &[u8; 20]) -> bool {
+        self.wanted.contains_key(info_hash)
     }
 
     pub(super) fn announce_of(&self, info_hash: &[u8; 20]) -> Option<Announce> {
@@ -110,7 +118,7 @@ impl Searches {
             return Err(TooMany);
         }
         self.due.insert((now, info_hash));
-        self.wanted.insert(info_hash, Wanted { announce, stage: Stage::Due(now), failures: 0 });
+        self.wanted.insert(info_hash, Wanted { announce, stage: Stage::Due(now), failures: 0, lonely: 0 });
         Ok(())
     }
 
@@ -168,12 +176,16 @@ impl Searches {
             self.wanted.remove(info_hash);
             return Some(outcome);
         }
-        let wait = if outcome.answered > 0 {
-            wanted.failures = 0;
-            REPEAT_TIME + jitter(rng)
-        } else {
+        let seeds = wanted.announce.is_some_and(|announce| announce.seed);
+        let wait = if outcome.answered == 0 {
+            wanted.lonely = 0;
             wanted.failures += 1;
-            RETRY_TIME.saturating_mul(1 << (wanted.failures - 1).min(10)).min(RETRY_TIME_MAX)
+            doubled(RETRY_TIME, wanted.failures).min(RETRY_TIME_MAX)
+        } else {
+            wanted.failures = 0;
+            wanted.lonely = if outcome.peers > 0 || seeds { 0 } else { wanted.lonely + 1 };
+            let soon = doubled(LONELY_TIME, wanted.lonely);
+            if wanted.lonely > 0 && soon < REPEAT_TIME { soon } else { REPEAT_TIME + jitter(rng) }
         };
         wanted.stage = Stage::Due(now + wait);
         self.due.insert((now + wait, *info_hash));
@@ -194,6 +206,11 @@ impl Searches {
     }
 }
 
+/// `first`, doubled each further `time`.
+fn doubled(first: Duration, time: u32) -> Duration {
+    first.saturating_mul(1 << time.saturating_sub(1).min(10))
+}
+
 fn jitter(rng: &mut Rng) -> Duration {
     Duration::from_millis(rng.below(JITTER.as_millis() as u32).into())
 }
@@ -212,7 +229,8 @@ mod tests {
     fn end(searches: &mut Searches, hash: [u8; 20], answered: u32, now: Instant) -> Option<Outcome> {
         let mut rng = Rng::new(Seed([1; 32]));
         searches.started(&hash, Vec::from([1]));
-        searches.ended(&hash, Some(1), Outcome { answered, ..Outcome::default() }, now, &mut rng)
+        let brought = Outcome { answered, peers: answered as usize / 8, ..Outcome::default() };
+        searches.ended(&hash, Some(1), brought, now, &mut rng)
     }
 
     #[test]
@@ -227,6 +245,21 @@ mod tests {
         assert_eq!(searches.next(at(14 * 60)), None);
         assert_eq!(searches.next(at(17 * 60)), Some([1; 20]));
         assert_eq!(searches.next(at(90 * 60)), None);
+    }
+
+    #[test]
+    fn while_no_peer_is_found_it_is_looked_again_soon_and_ever_more_rarely_unless_we_have_it_all() {
+        let mut searches = Searches::default();
+        searches.want([1; 20], Some(ANNOUNCE), at(0)).unwrap();
+        searches.want([2; 20], Some(Announce { seed: true, ..ANNOUNCE }), at(0)).unwrap();
+        let mut times = [0, 0];
+        for second in 0..3_600 {
+            while let Some(hash) = searches.next(at(second)) {
+                times[usize::from(hash[0]) - 1] += 1;
+                end(&mut searches, hash, 7, at(second));
+            }
+        }
+        assert!((7..=8).contains(&times[0]) && (4..=5).contains(&times[1]), "{times:?}");
     }
 
     #[test]

@@ -121,6 +121,9 @@ impl Dht {
                 if !self.store.put(&own, *info_hash, peer, *seed, cx.now) {
                     return Err(Code::Server);
                 }
+                if self.searches.is_wanted(info_hash) {
+                    cx.out.push(Action::Peers { info_hash: *info_hash, peers: Vec::from([peer]) });
+                }
             }
             Method::SampleInfohashes { target } => {
                 self.tell_nodes(from, query, target, &mut reply, cx.now);

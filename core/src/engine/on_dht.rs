@@ -163,6 +163,7 @@ impl Engine {
         for (host, port) in nodes.iter().take(if few { TORRENT_NODES_MAX } else { 0 }) {
             match host.parse::<IpAddr>() {
                 Ok(address) => self.add_dht_nodes(NamedBy::Torrent, *port, &[address]),
+                Err(_) if self.resolves_waiting.len() >= HOSTS_MAX => {}
                 Err(_) => {
                     let asker = Asker::Dht { named_by: NamedBy::Torrent, port: *port };
                     self.resolves_waiting.push_back((asker, host.clone()));

@@ -129,6 +129,23 @@ fn an_announced_peer_is_found_by_others() {
 }
 
 #[test]
+fn somebody_who_announces_what_we_look_for_is_found_at_once() {
+    let mut node = Asked::new();
+    let announce = crate::dht::Announce { port: 1, implied_port: false, seed: false };
+    let mut out = Vec::new();
+    let mut cx = Cx { now: node.now, rng: &mut node.rng, out: &mut out };
+    node.dht.announce([5; 20], announce, &mut cx).unwrap();
+    let token = node.reply(stranger(1), get([5; 20])).token.unwrap();
+    let method = Method::AnnouncePeer { info_hash: [5; 20], port: Some(7_000), token, seed: false };
+    let query = Query { id: STRANGER, read_only: true, want: None, method };
+    let data = Message { transaction: vec![1], version: None, ip: None, body: Body::Query(query) }.encode();
+    let mut out = Vec::new();
+    node.dht.receive(stranger(1), &data, &mut Cx { now: node.now, rng: &mut node.rng, out: &mut out });
+    let found = Action::Peers { info_hash: [5; 20], peers: vec![SocketAddr::new(stranger(1).ip(), 7_000)] };
+    assert!(out.contains(&found), "{out:?}");
+}
+
+#[test]
 fn an_announce_needs_the_token_that_its_own_address_was_given() {
     let mut node = Asked::new();
     let token = node.reply(stranger(1), get([5; 20])).token.unwrap();
