@@ -113,6 +113,8 @@ pub enum Said {
     Cancel(u32, u32, u32),
     /// `reject request` (BEP 6).
     Reject(u32, u32, u32),
+    /// `port` of a DHT node (BEP 5).
+    Port(u16),
     /// `have all` (BEP 6).
     HaveAll,
     /// `have none` (BEP 6).
@@ -143,6 +145,7 @@ impl fmt::Display for Said {
             Self::Cancel(piece, offset, len) => write!(f, "cancel #{piece}+{offset}({len})"),
             Self::Reject(piece, offset, len) => write!(f, "reject #{piece}+{offset}({len})"),
             Self::AllowedFast(piece) => write!(f, "allowed fast #{piece}"),
+            Self::Port(port) => write!(f, "port {port}"),
             Self::HaveAll => f.write_str("have all"),
             Self::HaveNone => f.write_str("have none"),
             Self::Extended(number, body) => {
@@ -247,6 +250,7 @@ impl Listener {
                 piece
             }
             8 => triple().map(|(piece, offset, len)| Said::Cancel(piece, offset, len)),
+            9 => <[u8; 2]>::try_from(body).ok().map(|port| Said::Port(u16::from_be_bytes(port))),
             14 => Some(Said::HaveAll),
             15 => Some(Said::HaveNone),
             16 => triple().map(|(piece, offset, len)| Said::Reject(piece, offset, len)),

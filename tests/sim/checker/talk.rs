@@ -278,6 +278,9 @@ impl Talk {
             Said::Extended(..) => {
                 ensure(self.speaks(5, 0x10), || format!("{said}, to one that does not speak extensions"))?;
             }
+            Said::Port(_) => {
+                ensure(self.speaks(7, 0x01), || format!("{said}, to one that has no node of the DHT"))?;
+            }
             Said::Have(_) | Said::KeepAlive => {}
             Said::Other(..) => return Err(format!("{said}, which means nothing")),
         }
