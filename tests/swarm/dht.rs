@@ -8,8 +8,7 @@ use pieceful_tests::{Data, Fault, Names, Spec, World};
 
 const AGE: Duration = Duration::from_secs(20 * 60);
 
-/// Few, so that it takes seconds: those that keep a torrent's peers are hardly more, and when they go so do the peers.
-/// Of thousands 99 % are found; `sim --dht 1000` shows how many.
+/// Few, so that it takes seconds; `sim --dht 10000` is for thousands.
 const NODES: Profile = Profile { nodes: 200, loss: 5, churn: 20, natted: 50, hostile: 0 };
 
 fn found_quickly(figures: Figures, least_per_mille: usize) {
@@ -21,7 +20,7 @@ fn found_quickly(figures: Figures, least_per_mille: usize) {
 
 #[test]
 fn peers_are_found_though_half_of_the_nodes_cannot_be_reached_and_nodes_come_and_go() {
-    found_quickly(measure(1, NODES, AGE, 200), 960);
+    found_quickly(measure(1, NODES, AGE, 200), 990);
 }
 
 #[test]

@@ -50,8 +50,10 @@ impl Dht {
         let family = Family::of(from);
         let own = self.side(family).table.own();
         if reply.id == own || pending.id.is_some_and(|id| id != reply.id) {
-            // It is not who it was said to be: nothing it says is of use.
-            self.side(family).table.failed(from, cx.now);
+            // It is not who it was said to be: nothing it says is of use here. It may have learned its address, and
+            // taken an id that fits: then it is known by that one from now on.
+            let contact = Contact { id: reply.id, address: from };
+            self.side(family).table.renamed(contact, pending.cold, cx.now);
             if let Purpose::Lookup(lookup) = pending.purpose {
                 self.fail(lookup, from, cx);
             }

@@ -157,18 +157,19 @@ impl Dht {
         }
         let mut lookup = Lookup::new(target, family, goal);
         let table = &self.side(family).table;
-        let mut seeds = table.closest(&target, SEEDS, |node| node.health(cx.now) != Health::Bad);
+        let seeds = table.closest(&target, SEEDS, |node| node.health(cx.now) != Health::Bad);
         let few = seeds.len() < BUCKET_NODES;
-        if few {
-            // It may be we who were cut off from them.
-            seeds.extend(table.closest(&target, SEEDS, |node| node.health(cx.now) == Health::Bad));
-        }
         for contact in seeds {
             lookup.add(contact, None);
         }
         if few {
+            // It may be we who were cut off from them.
+            let bad = table.closest(&target, SEEDS, |node| node.health(cx.now) == Health::Bad);
             for router in self.routers.iter().filter(|router| Family::of(**router) == family) {
                 lookup.add_unnamed(*router);
+            }
+            for contact in bad {
+                lookup.add(contact, None);
             }
         }
         if !lookup.has_candidates() {

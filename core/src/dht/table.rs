@@ -74,6 +74,14 @@ impl Table {
         self.insert(node, now);
     }
 
+    /// A node answered under another name than the one it was known by.
+    pub(super) fn renamed(&mut self, contact: Contact, proven: bool, now: Instant) {
+        if self.get(contact.address).is_some() {
+            self.remove(contact.address);
+            self.answered(contact, proven, now);
+        }
+    }
+
     /// A node that somebody else, or an earlier run, knew of.
     pub(super) fn remember(&mut self, contact: Contact, now: Instant) {
         if contact.id != self.own && !self.at.contains_key(&contact.address) {

@@ -162,6 +162,20 @@ fn an_answer_from_elsewhere_or_under_another_name_is_not_believed() {
 }
 
 #[test]
+fn a_node_that_has_taken_another_name_is_known_by_that_one() {
+    let mut world = World::new().knows([1]);
+    for name in [3, 4] {
+        world.call(|dht, cx| {
+            dht.ask(node(1).address, Some(node(1).id), Method::Ping, Purpose::Check, true, cx)
+        });
+        let (to, message) = world.sent.pop_front().unwrap();
+        world.answer(to, message.transaction, Reply::new(node(name).id), None);
+        let known: Vec<Contact> = world.dht.v4.table.nodes().map(|node| node.contact).collect();
+        assert_eq!(known, [Contact { id: node(name).id, address: node(1).address }]);
+    }
+}
+
+#[test]
 fn nobody_is_sent_to_where_it_has_no_business() {
     let mut world = World::new().knows([1]);
     world.call(|dht, cx| dht.find_peers(HASH, cx)).unwrap();
