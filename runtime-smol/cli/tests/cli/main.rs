@@ -22,11 +22,14 @@ struct Ran {
     stderr: String,
 }
 
-/// The program, to be run away from the user's own state.
+/// The program, to be run away from the user's own state and from that of other tests, whose nodes of the DHT it
+/// would meet.
 fn program(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pieceful"));
     command.args(args).stdin(Stdio::null());
-    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"));
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("main").replace("::", "-");
+    command.env("XDG_STATE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("state").join(test));
     command
 }
 
