@@ -21,6 +21,7 @@ pub mod dht;
 pub mod disk;
 pub mod engine;
 pub mod id;
+pub mod lsd;
 pub mod metainfo;
 pub mod peer;
 pub mod picker;

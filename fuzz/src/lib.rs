@@ -9,6 +9,7 @@ pub mod extended;
 pub mod http_tracker;
 pub mod krpc;
 pub mod layout;
+pub mod lsd;
 pub mod magnet;
 pub mod metainfo;
 pub mod peer;
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("wire", wire::run),
     ("extended", extended::run),
     ("ut_pex", ut_pex::run),
+    ("lsd", lsd::run),
     ("peer", peer::run),
     ("http_tracker", http_tracker::run),
     ("udp_tracker", udp_tracker::run),

@@ -36,9 +36,10 @@ pub(crate) fn scratch() -> Scratch {
 
 /// Sends if the system has room for it now.
 pub(crate) fn send_now(sockets: &Udp, to: SocketAddr, data: &Bytes) {
-    let Some(socket) = sockets.towards(to) else { return };
-    if let Err(error) = sendto(socket.get_ref(), data, SendFlags::NOSIGNAL, &to) {
-        tracing::debug!(%error, %to, "datagram not sent");
+    for socket in sockets.towards(to) {
+        if let Err(error) = sendto(socket.get_ref(), data, SendFlags::NOSIGNAL, &to) {
+            tracing::debug!(%error, %to, "datagram not sent");
+        }
     }
 }
 

@@ -187,7 +187,8 @@ impl Host {
         let accepting = parts.listeners.into_iter().filter_map(|socket| Async::new(socket).ok());
         let accepting = accepting.map(|socket| executor.spawn(listener::accept(socket, Rc::clone(&inbox))));
         let accepting = accepting.collect();
-        let udp = Datagrams::bind(&parts.listening).convert(|socket| Async::new(socket).map(Rc::new));
+        let udp = Datagrams::bind(&parts.listening, parts.config.lsd)
+            .convert(|socket| Async::new(socket).map(Rc::new));
         let scratch = datagram::scratch();
         let mut tasks: Vec<Task<()>> = udp
             .sockets()

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use pieceful_core::engine::StreamEnd;
+use pieceful_core::lsd::GROUPS;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -62,9 +63,10 @@ pub struct Datagrams<S = UdpSocket>(Vec<(S, SocketAddr)>);
 impl Datagrams {
     /// Sockets that share the address and port of a TCP listener where that is free, else on any port.
     ///
-    /// A listener on loopback reaches nobody else, so another socket stands in beside it for the way out.
+    /// A listener on loopback reaches nobody else, so another socket stands in beside it for the way out. With
+    /// `groups`, those of local discovery are joined where we listen.
     #[must_use]
-    pub fn bind(listening: &[SocketAddr]) -> Self {
+    pub fn bind(listening: &[SocketAddr], groups: bool) -> Self {
         let mut sockets = Vec::new();
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
             let shared = listening.iter().find(|address| address.is_ipv4() == any.is_ipv4());
@@ -77,8 +79,44 @@ impl Datagrams {
                 sockets.extend(datagram(SocketAddr::new(any, 0)).ok()); // no such family here: do without
             }
         }
+        let listening = if groups { listening } else { &[] };
+        for own in listening.iter().filter(|own| !own.ip().is_loopback()) {
+            match member(own.ip()) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => tracing::info!(%own, %error, "no local discovery here"),
+            }
+        }
         Self(sockets)
     }
+}
+
+/// A socket that takes and sends what goes to the group of local discovery (BEP 14) on the network of `own`. It hears
+/// of nothing else, and what it sends does not leave that network.
+fn member(own: IpAddr) -> io::Result<(UdpSocket, SocketAddr)> {
+    let group = GROUPS.into_iter().find(|group| group.is_ipv4() == own.is_ipv4());
+    let group = group.ok_or(io::ErrorKind::Unsupported)?;
+    let socket = socket(group, Type::DGRAM, Protocol::UDP)?;
+    // Every program on this machine that does the same shares the port.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&group.into())?;
+    match (group.ip(), own) {
+        (IpAddr::V4(group), IpAddr::V4(own)) => {
+            socket.join_multicast_v4(&group, &own)?;
+            if !own.is_unspecified() {
+                socket.set_multicast_if_v4(&own)?;
+            }
+            socket.set_multicast_loop_v4(true)?;
+            socket.set_multicast_ttl_v4(1)?;
+        }
+        (IpAddr::V6(group), _) => {
+            socket.join_multicast_v6(&group, 0)?;
+            socket.set_multicast_loop_v6(true)?;
+            socket.set_multicast_hops_v6(1)?;
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) => return Err(io::ErrorKind::Unsupported.into()),
+    }
+    Ok((socket.into(), group))
 }
 
 fn datagram(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
@@ -90,11 +128,15 @@ fn datagram(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
 }
 
 impl<S> Datagrams<S> {
-    /// The socket to reach `to` from, if its family is there.
-    pub fn towards(&self, to: SocketAddr) -> Option<&S> {
-        let mut family = self.0.iter().filter(|(_, own)| own.is_ipv4() == to.is_ipv4());
-        let reaches = |own: &SocketAddr| !own.ip().is_loopback() || to.ip().is_loopback();
-        family.find(|(_, own)| reaches(own)).map(|(socket, _)| socket)
+    /// The sockets to reach `to` from: one if its family is there, and for a group each that has joined it.
+    pub fn towards(&self, to: SocketAddr) -> impl Iterator<Item = &S> {
+        let group = to.ip().is_multicast();
+        let reaches = move |own: SocketAddr| match own.ip() {
+            ip if group || ip.is_multicast() => own == to,
+            ip => own.is_ipv4() == to.is_ipv4() && (!ip.is_loopback() || to.ip().is_loopback()),
+        };
+        let most = if group { usize::MAX } else { 1 };
+        self.0.iter().filter(move |(_, own)| reaches(*own)).map(|(socket, _)| socket).take(most)
     }
 
     /// All of them.
@@ -157,7 +199,9 @@ mod tests {
         let ports: Vec<u16> = bound.iter().map(|(_, address)| address.port()).collect();
         assert_eq!(ports[0], ports[1]);
         let own: Vec<_> = bound.iter().map(|&(_, address)| address).collect();
-        assert!(own.iter().all(|own| Datagrams::bind(&own_list(own)).addresses().any(|udp| udp == *own)));
+        assert!(
+            own.iter().all(|own| Datagrams::bind(&own_list(own), true).addresses().any(|udp| udp == *own))
+        );
     }
 
     fn own_list(own: &SocketAddr) -> [SocketAddr; 1] {
@@ -173,9 +217,38 @@ mod tests {
 
     #[test]
     fn a_loopback_socket_is_not_used_to_reach_the_world() {
-        let sockets = Datagrams::bind(&[at("127.0.0.1:0")]);
-        let from = |to| sockets.towards(at(to)).unwrap().local_addr().unwrap().ip();
+        let sockets = Datagrams::bind(&[at("127.0.0.1:0")], true);
+        let from = |to| sockets.towards(at(to)).next().unwrap().local_addr().unwrap().ip();
         assert!(from("127.0.0.1:80").is_loopback());
         assert!(from("192.0.2.1:80").is_unspecified());
+        assert_eq!(sockets.towards(GROUPS[0]).count(), 0, "neighbours are none of its business");
+    }
+
+    /// Our address towards others, if this machine has a network.
+    fn outward() -> Option<SocketAddr> {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        let own = socket.local_addr().ok().filter(|own| !own.ip().is_loopback())?;
+        Some(SocketAddr::new(own.ip(), 0))
+    }
+
+    #[test]
+    fn two_programs_of_one_machine_hear_each_other_in_the_group() {
+        let Some(own) = outward() else { return };
+        let (one, other) = (Datagrams::bind(&[own], true), Datagrams::bind(&[own], true));
+        let (Some(one), Some(other)) = (one.towards(GROUPS[0]).next(), other.towards(GROUPS[0]).next())
+        else {
+            return; // a network that knows no groups
+        };
+        other.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        one.send_to(b"pieceful: hello, neighbour", GROUPS[0]).unwrap();
+        let mut buffer = [0; 2_000];
+        loop {
+            let (len, from) = other.recv_from(&mut buffer).unwrap();
+            if &buffer[..len] == b"pieceful: hello, neighbour" {
+                assert_eq!(from.ip(), own.ip());
+                break; // before it anything may come from other programs
+            }
+        }
     }
 }

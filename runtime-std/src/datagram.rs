@@ -44,10 +44,11 @@ impl Udp {
 
     /// Sends if the system has room for it now.
     pub(crate) fn send(&self, to: SocketAddr, data: &Bytes) {
-        let Some(socket) = self.sockets.towards(to) else { return };
-        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-        if let Err(error) = rustix::net::sendto(socket, data, flags, &to) {
-            tracing::debug!(%error, %to, "datagram not sent");
+        for socket in self.sockets.towards(to) {
+            let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+            if let Err(error) = rustix::net::sendto(socket, data, flags, &to) {
+                tracing::debug!(%error, %to, "datagram not sent");
+            }
         }
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
     let host = Host {
         clock,
         listeners: each.flatten().collect(),
-        udp: Udp::start(Datagrams::bind(&listening), clock, &sender, &crew),
+        udp: Udp::start(Datagrams::bind(&listening, config.lsd), clock, &sender, &crew),
         streams: Vec::new(),
         to_flush: Vec::new(),
         lingering: VecDeque::new(),

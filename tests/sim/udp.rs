@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::Input;
+use pieceful_core::scope::{self, Scope};
 
 use crate::World;
 use crate::link::Lossy;
@@ -26,6 +27,9 @@ pub struct UdpProfile {
 impl World {
     /// A node sends a datagram.
     pub(crate) fn datagram(&mut self, node: usize, to: SocketAddr, data: &Bytes) {
+        if to.ip().is_multicast() {
+            return self.datagram_to_all(node, data);
+        }
         let now = self.queue.now;
         let Some(nat) = self.nodes.get(node).map(|node| node.spec.nat) else { return };
         let own = self.nodes[node].address;
@@ -37,6 +41,21 @@ impl World {
         };
         for way in if arrives { self.fates(node, other, data.len()) } else { Vec::new() } {
             self.queue.after(way, Step::Datagram { from, to, data: data.clone() });
+        }
+    }
+
+    /// A node sends to a group: everybody in its network of private addresses hears it, itself as well.
+    fn datagram_to_all(&mut self, node: usize, data: &Bytes) {
+        let from = self.nodes[node].address;
+        for other in 0..self.nodes.len() {
+            let to = self.nodes[other].address;
+            let private = |address: SocketAddr| scope::scope(address.ip()) == Some(Scope::Private);
+            let near = private(from) && private(to) && to.is_ipv4() == from.is_ipv4();
+            if near && self.passes(node, other) {
+                for way in self.fates(node, Some(other), data.len()) {
+                    self.queue.after(way, Step::Datagram { from, to, data: data.clone() });
+                }
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod faults;
 mod guide;
 mod interest;
 mod limits;
+mod lsd;
 mod many;
 mod nat;
 mod nth;

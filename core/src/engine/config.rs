@@ -23,6 +23,9 @@ pub struct Config {
     pub client_name: String,
     /// Tell peers whom else we are connected to, and hear the same from them (BEP 11). Never of a private torrent.
     pub pex: bool,
+    /// Announce torrents on the local network, and heed what others announce there (BEP 14). Never a private torrent,
+    /// and only where the driver sends to, and takes from, [the groups](crate::lsd::GROUPS).
+    pub lsd: bool,
     /// Leave reading blocks to the driver, as [`Segment::Block`](super::Segment::Block).
     pub direct_blocks: bool,
     /// A number for every queue.
@@ -65,6 +68,7 @@ impl Default for Config {
             client_tag: *b"PF0100",
             client_name: String::from(concat!("pieceful ", env!("CARGO_PKG_VERSION"))),
             pex: true,
+            lsd: false,
             direct_blocks: false,
             limits: Limits::default(),
             rates: RateLimits::default(),

@@ -26,6 +26,8 @@ pub(super) enum Owner {
     Udp,
     /// The DHT node.
     Dht,
+    /// Local discovery: announcements.
+    Lsd,
     /// Connections that wait for the download limit.
     Throttle,
     /// Torrents that wait for the upload limit.
@@ -40,6 +42,7 @@ impl Owner {
             Self::Dial(_) => "dial",
             Self::Udp => "udp tracker",
             Self::Dht => "dht",
+            Self::Lsd => "local discovery",
             Self::Throttle => "download limit",
             Self::Uplink => "upload limit",
         }
@@ -62,6 +65,7 @@ struct Armed {
     dials: SecondaryMap<TorrentId, Instant>,
     udp: Option<Instant>,
     dht: Option<Instant>,
+    lsd: Option<Instant>,
     throttle: Option<Instant>,
     uplink: Option<Instant>,
 }
@@ -77,6 +81,7 @@ impl Armed {
             Owner::Dial(id) => self.dials.get(id).copied(),
             Owner::Udp => self.udp,
             Owner::Dht => self.dht,
+            Owner::Lsd => self.lsd,
             Owner::Throttle => self.throttle,
             Owner::Uplink => self.uplink,
         }
@@ -89,6 +94,7 @@ impl Armed {
             Owner::Dial(id) => drop(self.dials.insert(id, at)),
             Owner::Udp => self.udp = Some(at),
             Owner::Dht => self.dht = Some(at),
+            Owner::Lsd => self.lsd = Some(at),
             Owner::Throttle => self.throttle = Some(at),
             Owner::Uplink => self.uplink = Some(at),
         }
@@ -101,6 +107,7 @@ impl Armed {
             Owner::Dial(id) => self.dials.remove(id),
             Owner::Udp => self.udp.take(),
             Owner::Dht => self.dht.take(),
+            Owner::Lsd => self.lsd.take(),
             Owner::Throttle => self.throttle.take(),
             Owner::Uplink => self.uplink.take(),
         }

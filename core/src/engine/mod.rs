@@ -8,6 +8,7 @@ mod contract;
 mod deadlines;
 mod input;
 pub mod limits;
+mod on_datagram;
 mod on_dht;
 mod on_disk;
 mod on_fetch;
@@ -37,6 +38,7 @@ pub use output::{CloseHow, FetchRequest, NamedBy, Output, SaveKey, Segment, Wake
 
 use crate::disk::Budget;
 use crate::id::{ConnId, DiskOp, FetchId, PeerId, PeerKey, ResolveId, TorrentId};
+use crate::lsd::Lsd;
 use crate::peer::Peer;
 use crate::rate::Bucket;
 use crate::rng::{Rng, Seed};
@@ -99,6 +101,8 @@ pub struct Engine {
 
     udp_rng: Rng,
     dht: Option<DhtNode>,
+    /// Local discovery, where it is wanted and others can connect to us.
+    lsd: Option<Lsd>,
     /// Reused list of what a torrent wants done.
     actions: Vec<torrent::Action>,
     stopping: Stopping,
@@ -168,7 +172,9 @@ impl Engine {
         let mut rng = Rng::new(seed);
         let peer_id = crate::wire::peer_id(config.client_tag, &mut rng.fork("peer id"));
         let limits = config.limits;
+        let near = config.listen_port.filter(|_| config.lsd);
         let mut engine = Self {
+            lsd: near.map(|port| Lsd::new(port, &mut rng.fork("local discovery"))),
             peer_id,
             now,
             out: VecDeque::new(),

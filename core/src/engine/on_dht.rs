@@ -214,13 +214,4 @@ impl Engine {
             self.with_dht(|dht, cx| dht.ping(address, cx));
         }
     }
-
-    /// A datagram: a dictionary is the DHT's, everything else is from a tracker.
-    pub(super) fn on_datagram(&mut self, from: SocketAddr, data: &[u8]) {
-        if self.dht.is_some() && data.first() == Some(&b'd') {
-            self.with_dht(|dht, cx| dht.receive(from, data, cx));
-        } else {
-            self.with_udp(|udp, cx| udp.receive(from, data, cx));
-        }
-    }
 }

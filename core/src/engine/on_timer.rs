@@ -20,6 +20,7 @@ impl Engine {
                 Owner::Dial(id) => self.dial(id),
                 Owner::Udp => self.with_udp(UdpTrackers::tick),
                 Owner::Dht => self.tick_dht(),
+                Owner::Lsd => self.tick_lsd(),
                 Owner::Throttle => self.read_throttled(),
                 Owner::Uplink => self.serve_in_turn(),
             }

@@ -45,7 +45,8 @@ pub enum Output {
         /// At once, or when everything is sent.
         how: CloseHow,
     },
-    /// Send a UDP datagram, from the socket of the destination's address family. May be dropped.
+    /// Send a UDP datagram, from the socket of the destination's address family, or, to one of
+    /// [the groups](crate::lsd::GROUPS), from each that has joined it. May be dropped.
     Datagram {
         /// Where to.
         to: SocketAddr,

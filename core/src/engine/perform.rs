@@ -81,6 +81,7 @@ impl Engine {
                 }
             }
             Action::DhtNode(address) => self.dht_node_at(address),
+            Action::AnnounceNear => self.announce_near(id),
             Action::Event(event) => self.out.push_back(Output::Event(event)),
             Action::Left => self.forget_torrent(id),
         }

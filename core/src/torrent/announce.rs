@@ -14,6 +14,9 @@ impl Torrent {
     pub(super) fn start_announcing(&mut self, turn: &mut Turn<'_>) {
         if !core::mem::replace(&mut self.announcing, true) {
             self.with_trackers(turn, Trackers::start);
+            if self.may_be_found_near() {
+                turn.out.push(Action::AnnounceNear);
+            }
         }
     }
 
@@ -57,6 +60,12 @@ impl Torrent {
         turn: &mut Turn<'_>,
     ) {
         self.with_trackers(turn, |trackers, _, cx| trackers.udp_answered(tag, result, cx));
+    }
+
+    /// Whether neighbours may hear of it (BEP 14): it takes part, and is not private.
+    #[must_use]
+    pub fn may_be_found_near(&self) -> bool {
+        self.announcing && self.is_running() && !self.known.is_private()
     }
 
     fn numbers(&self) -> Numbers {

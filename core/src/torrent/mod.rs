@@ -220,6 +220,8 @@ pub enum Action {
         /// What to say.
         announce: tracker::udp::Announce,
     },
+    /// Tell the local network of it.
+    AnnounceNear,
     /// Nobody waits for this request any more.
     CancelAnnounce {
         /// Which.
@@ -403,9 +405,9 @@ impl Torrent {
         self.metainfo.info.info_hash
     }
 
-    /// Learns of a peer.
-    pub fn add_peer(&mut self, address: SocketAddr, source: Source, turn: &mut Turn<'_>) {
-        self.known.add(address, source, turn.now, turn.rng);
+    /// Learns of a peer; says whether it is a new one that is kept.
+    pub fn add_peer(&mut self, address: SocketAddr, source: Source, turn: &mut Turn<'_>) -> bool {
+        self.known.add(address, source, turn.now, turn.rng)
     }
 
     /// Stops all traffic until [`resume`](Self::resume); what is on disk is kept.

@@ -222,6 +222,9 @@ pub(crate) struct Peers {
     /// Tell peers of no others, and hear of none from them
     #[arg(long, help_heading = "Finding peers")]
     pub(crate) no_pex: bool,
+    /// Neither announce torrents on the local network nor heed who does
+    #[arg(long, help_heading = "Finding peers")]
+    pub(crate) no_lsd: bool,
     /// Most peers to be connected to, per torrent
     #[arg(long, value_name = "N", value_parser = max_peers, help_heading = "Finding peers")]
     pub(crate) max_peers: Option<NonZeroU32>,

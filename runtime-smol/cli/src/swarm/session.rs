@@ -67,6 +67,7 @@ fn start_on(
     options.config.pex = !plan.peers.no_pex;
     options.config.dht = (!plan.peers.no_dht)
         .then(|| DhtConfig { bootstrap: plan.peers.dht_bootstrap.clone(), ..DhtConfig::default() });
+    options.config.lsd = !plan.peers.no_lsd;
     options.config.rates = RateLimits { download: plan.max_download, upload: plan.max_upload };
     match Session::start(options.clone()) {
         // Somebody without a home can download all the same.

@@ -8,7 +8,7 @@ mod share;
 mod torrents;
 mod usage;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -22,11 +22,13 @@ struct Ran {
     stderr: String,
 }
 
-/// The program, to be run away from the user's own state and from that of other tests, whose nodes of the DHT it
-/// would meet.
+/// The program, to be run away from the user's own state and from other tests: those share the same torrent, and would
+/// meet on the local network or by nodes of the DHT that they knew.
 fn program(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pieceful"));
-    command.args(args).stdin(Stdio::null());
+    let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let meets = args.first().is_some_and(|first| first == "get" || first == "seed");
+    command.args(args).args(meets.then_some("--no-lsd")).stdin(Stdio::null());
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("main").replace("::", "-");
     command.env("XDG_STATE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("state").join(test));
