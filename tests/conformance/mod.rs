@@ -33,6 +33,7 @@ macro_rules! conforms {
             data_of_somebody_else_is_not_touched
             a_refused_connection_does_not_keep_the_next_one_waiting
             strangers_meet_through_a_tracker
+            strangers_meet_through_a_friend_of_both
             two_torrents_go_at_once
             it_works_over_ipv6
             a_removed_torrent_leaves_its_files

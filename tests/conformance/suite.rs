@@ -1,5 +1,7 @@
 //! What every host must do; and what every seed must do.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -155,6 +157,27 @@ pub fn strangers_meet_through_a_tracker(mut host: impl Host) {
     host.wait("bob", &|event| matches!(event, Event::TrackerAnswered { peers: 1, .. }));
     host.wait("bob", &finished(torrent));
     has_all(&host, "bob", &data);
+}
+
+pub fn strangers_meet_through_a_friend_of_both(mut host: impl Host) {
+    let data = one_file(24);
+    for client in ["alice", "bob", "carol"] {
+        host.start(client, false);
+    }
+    host.add("bob", &data, spec(&data, &[]));
+    let bob = [host.address("bob")];
+    host.add("alice", &data, spec(&data, &bob));
+    host.add("carol", &data, spec(&data, &bob));
+    // Nobody has anything, so nobody leaves: whoever else comes is whom Bob has named.
+    for stranger in ["alice", "carol"] {
+        let met = RefCell::new(BTreeSet::new());
+        host.wait(stranger, &|event| {
+            if let Event::PeerConnected { peer, .. } = event {
+                met.borrow_mut().insert(*peer);
+            }
+            met.borrow().len() >= 2
+        });
+    }
 }
 
 pub fn two_torrents_go_at_once(mut host: impl Host) {
