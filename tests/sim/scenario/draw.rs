@@ -121,11 +121,14 @@ impl Scenario {
 
     /// With buffers so small, and if need be ways so fast, that no stranger keeps others from a node.
     fn with_short_lines(mut self) -> Self {
-        let slowest = self.nodes.iter().map(|node| node.link.up).min().unwrap_or_default();
+        let slowest =
+            self.nodes.iter().map(|node| node.link.up.min(node.link.down)).min().unwrap_or_default();
         let most = (slowest * LINE_MAX).checked_div(self.strangers_take(1)).unwrap_or(u64::MAX);
         self.buffer = self.buffer.min(u32::try_from(most).unwrap_or(u32::MAX)).max(BUFFER_MIN);
         let least = self.strangers_take(self.buffer).div_ceil(LINE_MAX);
-        self.nodes.iter_mut().for_each(|node| node.link.up = node.link.up.max(least));
+        for Link { up, down, .. } in self.nodes.iter_mut().map(|node| &mut node.link) {
+            (*up, *down) = ((*up).max(least), (*down).max(least));
+        }
         self
     }
 

@@ -25,10 +25,10 @@ use crate::{Fault, Has, Link, Manner, Nat, Segmentation, UdpProfile};
 
 /// Bytes per second with which all can finish in time.
 const RATE_MIN: u64 = 10_000;
-/// Seconds that whatever strangers have asked for may stand before a handshake in a node's line.
+/// Seconds that whatever strangers have asked for, or send, may stand before a handshake in a node's line.
 ///
-/// All connections of a simulated node share one line, in which a full buffer of each may stand, and strangers ask
-/// for ever. Beyond the time for which a handshake is waited for nobody would ever get to know the node, and nothing
+/// All connections of a simulated node share one line each way, in which a full buffer of each may stand, and
+/// strangers go on for ever. Beyond the time for which a handshake is waited for nobody would ever get to know the node, and nothing
 /// that an engine can do would help: its bytes are with the system by then.
 const LINE_MAX: u64 = 5;
 /// Bytes that a buffer holds at least.
@@ -266,7 +266,10 @@ impl Scenario {
         let finds_others = |node: &Node| node.introduced || !self.trackers.is_empty() && !node.ipv6;
         self.nodes.first().is_some_and(|first| first.listens && first.nat == Nat::Open && !first.ipv6)
             && self.nodes.iter().all(|node| node.is_sound() && finds_others(node))
-            && self.nodes.iter().all(|node| node.link.up.saturating_mul(LINE_MAX) >= taken)
+            && self
+                .nodes
+                .iter()
+                .all(|node| node.link.up.min(node.link.down).saturating_mul(LINE_MAX) >= taken)
             && self.nodes.iter().all(|node| node.limits.greeting_max >= self.greeting_min(&node.name))
             && self.within >= Self::default().within
             && self.piece_length > 0
