@@ -45,7 +45,12 @@ impl Torrent {
     }
 
     fn hello(&self) -> Hello {
-        Hello { info_hash: self.info_hash, peer_id: PeerId([1; 20]), pieces: self.have.len(), dht_port: None }
+        Hello {
+            info_hash: self.info_hash,
+            peer_id: PeerId([1; 20]),
+            pieces: Some(self.have.len()),
+            dht_port: None,
+        }
     }
 
     fn piece_len(&self, piece: PieceIndex) -> u32 {

@@ -343,7 +343,7 @@ impl Host {
             Item::Command(Command::Look(look)) => look(engine),
             Item::Command(Command::Call(call)) => drop(engine.call(now, call)),
             Item::Command(Command::Add { spec, folder, reply }) => {
-                let info_hash = spec.metainfo.info.info_hash;
+                let info_hash = spec.what.info_hash();
                 let added = engine.add_torrent(now, spec);
                 if let Ok(torrent) = added {
                     self.shared.disk.add_torrent(torrent, folder.clone());

@@ -12,6 +12,7 @@ use pieceful_core::engine::{
     AddTorrent, Call, Engine, PeerStatus, RateLimits, SeedingLimits, TorrentStatus, UploadSlots,
 };
 use pieceful_core::id::TorrentId;
+use pieceful_core::metainfo::Metainfo;
 use pieceful_std::events::Hub;
 use pieceful_std::session::{prepare, prepare_store};
 use pieceful_std::store::Store;
@@ -118,6 +119,11 @@ impl Session {
     /// A torrent's numbers; `None` when there is no such torrent (any more).
     pub async fn status(&self, id: TorrentId) -> Option<TorrentStatus> {
         self.ask(move |engine| engine.torrent(id)).await.flatten()
+    }
+
+    /// What a torrent is; `None` as long as only its magnet link is known, and when there is no such torrent.
+    pub async fn metainfo(&self, id: TorrentId) -> Option<Arc<Metainfo>> {
+        self.ask(move |engine| engine.metainfo(id).cloned()).await.flatten()
     }
 
     /// The numbers of a torrent's connected peers.

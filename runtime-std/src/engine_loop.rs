@@ -316,7 +316,7 @@ impl Host {
             Message::Command(Command::Look(look)) => look(engine),
             Message::Command(Command::Call(call)) => drop(engine.call(now, call)),
             Message::Command(Command::Add { spec, folder, reply }) => {
-                let info_hash = spec.metainfo.info.info_hash;
+                let info_hash = spec.what.info_hash();
                 let added = engine.add_torrent(now, spec);
                 if let Ok(torrent) = added {
                     self.wiring.disk.add_torrent(torrent, folder.clone());

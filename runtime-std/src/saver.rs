@@ -66,7 +66,9 @@ impl Saver {
             return;
         }
         let folder = match key {
-            SaveKey::Torrent(info_hash) => self.folders.get(&info_hash).map(|(_, folder)| folder.clone()),
+            SaveKey::Torrent(info_hash) | SaveKey::Metadata(info_hash) => {
+                self.folders.get(&info_hash).map(|(_, folder)| folder.clone())
+            }
             SaveKey::Dht => Some(PathBuf::new()), // it lies in no folder of a torrent
         };
         let Some(folder) = folder else { return };

@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use pieceful_core::engine::{
     self, AddTorrent, Call, Config, Engine, PeerStatus, RateLimits, SaveKey, SeedingLimits, TorrentStatus,
-    UploadSlots,
+    UploadSlots, What,
 };
 use pieceful_core::id::TorrentId;
+use pieceful_core::metainfo::Metainfo;
 use pieceful_core::rng::Seed;
 
 use crate::engine_loop::{self, Command, Message};
@@ -220,6 +221,12 @@ impl Session {
         self.ask(move |engine| engine.torrent(id)).flatten()
     }
 
+    /// What a torrent is; `None` as long as only its magnet link is known, and when there is no such torrent.
+    #[must_use]
+    pub fn metainfo(&self, id: TorrentId) -> Option<Arc<Metainfo>> {
+        self.ask(move |engine| engine.metainfo(id).cloned()).flatten()
+    }
+
     /// The numbers of a torrent's connected peers.
     #[must_use]
     pub fn peers(&self, id: TorrentId) -> Vec<PeerStatus> {
@@ -308,11 +315,19 @@ pub fn prepare(
 ) -> Result<(AddTorrent, PathBuf), AddError> {
     let folder =
         std::path::absolute(folder).map_err(|source| AddError::Folder { path: folder.to_owned(), source })?;
-    if let (None, Some(store)) = (&spec.saved, store) {
-        let key = SaveKey::Torrent(spec.metainfo.info.info_hash);
-        match store.load(key, &folder) {
-            Ok(saved) => spec.saved = saved.map(Bytes::from),
-            Err(error) => tracing::warn!(%error, "saved state not read; the files are checked instead"),
+    if let Some(store) = store {
+        let info_hash = spec.what.info_hash();
+        let load = |saved: &mut Option<Bytes>, key, instead| {
+            if saved.is_none() {
+                match store.load(key, &folder) {
+                    Ok(found) => *saved = found.map(Bytes::from),
+                    Err(error) => tracing::warn!(%error, "saved state not read; {instead}"),
+                }
+            }
+        };
+        load(&mut spec.saved, SaveKey::Torrent(info_hash), "the files are checked instead");
+        if let What::Magnet(_) = spec.what {
+            load(&mut spec.saved_metadata, SaveKey::Metadata(info_hash), "the metadata is fetched again");
         }
     }
     Ok((spec, folder))

@@ -1,7 +1,8 @@
 //! Where an engine's saved state lives between runs: one file a key, old or new after a crash, never torn.
 //!
 //! A torrent's state is only good for the folder it was downloaded to, so the file's name holds both: the
-//! info-hash, and a short hash of the folder's path. The same torrent in two folders has two files.
+//! info-hash, and a short hash of the folder's path. The same torrent in two folders has two files. Its metadata is the
+//! same everywhere.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -77,6 +78,7 @@ impl Store {
         let info_hash = match key {
             SaveKey::Torrent(info_hash) => info_hash,
             SaveKey::Dht => return self.folder.join("dht.state"),
+            SaveKey::Metadata(info_hash) => return self.folder.join(format!("{info_hash}.metadata")),
         };
         // Two spellings of one folder are one folder, where the system can tell.
         let real = fs::canonicalize(downloads).or_else(|_| std::path::absolute(downloads));
@@ -138,6 +140,16 @@ mod tests {
         store.save(SaveKey::Dht, &place.path().join("one"), b"nodes").unwrap();
         let loaded = store.load(SaveKey::Dht, &place.path().join("other")).unwrap();
         assert_eq!(loaded.as_deref(), Some(&b"nodes"[..]));
+    }
+
+    #[test]
+    fn metadata_is_the_same_in_every_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(place.path());
+        let key = SaveKey::Metadata(InfoHash::from_v1([0xab; 20]));
+        store.save(key, &place.path().join("one"), b"info").unwrap();
+        assert_eq!(store.load(key, &place.path().join("other")).unwrap().as_deref(), Some(&b"info"[..]));
+        assert_eq!(store.load(KEY, &place.path().join("one")).unwrap(), None);
     }
 
     #[test]

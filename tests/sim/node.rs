@@ -36,6 +36,8 @@ pub struct Spec {
     pub has: Has,
     /// Other files on its disk at the start, by path.
     pub files: Vec<(String, Bytes)>,
+    /// Whether its user has only the torrent's magnet link.
+    pub magnet: bool,
     /// Which piece comes next.
     pub order: PieceOrder,
     /// How file space is taken.
@@ -78,6 +80,7 @@ impl Default for Spec {
             disk: DiskProfile::default(),
             has: Has::Nothing,
             files: Vec::new(),
+            magnet: false,
             order: PieceOrder::default(),
             allocation: Allocation::default(),
             overwrite: false,

@@ -341,7 +341,10 @@ impl World {
         engine.armed = None;
         engine.torrents.clear();
 
-        let mut add = AddTorrent::new(Arc::clone(&data.metainfo));
+        let mut add = match spec.magnet {
+            true => AddTorrent::new(data.metainfo.to_magnet()),
+            false => AddTorrent::new(Arc::clone(&data.metainfo)),
+        };
         add.peers = spec.peers;
         add.peers.extend(known);
         add.trackers = spec.trackers;
@@ -365,8 +368,9 @@ impl World {
         let now = self.clock(index);
         let node = self.engine_node_mut(name);
         node.disk.expect(&data);
-        let key = SaveKey::Torrent(data.info_hash());
-        add.saved = add.saved.or_else(|| node.saved.get(&key).cloned());
+        let saved = |key| node.saved.get(&key).cloned();
+        add.saved = add.saved.or_else(|| saved(SaveKey::Torrent(data.info_hash())));
+        add.saved_metadata = add.saved_metadata.or_else(|| saved(SaveKey::Metadata(data.info_hash())));
         node.record(now, || Call::Add(Box::new(add.clone())));
         let peers_max = add.peers_max;
         node.checker.called(now, &Call::Timeout);

@@ -15,6 +15,7 @@ mod guide;
 mod interest;
 mod limits;
 mod lsd;
+mod magnet;
 mod many;
 mod nat;
 mod nth;

@@ -16,7 +16,11 @@ impl Engine {
         if self.stopping != Stopping::No {
             return Err(AddError::Stopping);
         }
-        let wire_hash = spec.metainfo.info.info_hash.on_the_wire();
+        let info_hash = spec.what.info_hash();
+        if info_hash.v1().is_none() {
+            return Err(AddError::OnlyV2);
+        }
+        let wire_hash = info_hash.on_the_wire();
         if self.by_hash.contains_key(&wire_hash) {
             return Err(AddError::Duplicate);
         }
@@ -48,7 +52,7 @@ impl Engine {
         // What the torrent wanted while it was made is done now that it has its place.
         self.let_torrent(id, |_, _| ());
         self.with_torrent(id, |_, _| ());
-        if let Some(metainfo) = self.torrents.get(id).map(|torrent| torrent.metainfo().clone())
+        if let Some(metainfo) = self.torrents.get(id).and_then(Torrent::metainfo).cloned()
             && !metainfo.info.private
         {
             self.begin_dht_at(&metainfo.nodes);

@@ -79,7 +79,7 @@ impl Default for Config {
 }
 
 pub use crate::picker::PieceOrder;
-pub use crate::torrent::{AddTorrent, RateLimits, UploadSlots};
+pub use crate::torrent::{AddTorrent, RateLimits, UploadSlots, What};
 
 /// Why a torrent was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,9 @@ pub enum AddError {
     /// The torrent's files do not fit into pieces that can be counted.
     #[error("the torrent is too large")]
     Layout,
+    /// A magnet link that names a v2 torrent only (BEP 52).
+    #[error("the magnet link names a v2 torrent, which cannot be downloaded yet")]
+    OnlyV2,
     /// The engine is shutting down.
     #[error("shutting down")]
     Stopping,

@@ -21,16 +21,18 @@ mod room;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use slotmap::SlotMap;
 
 pub use crate::torrent::{
-    Event, PeerStatus, SeedingLimits, Source, Sources, TorrentError, TorrentState, TorrentStatus, Traffic,
+    Event, MetadataStatus, PeerStatus, SeedingLimits, Source, Sources, TorrentError, TorrentState,
+    TorrentStatus, Traffic,
 };
 pub use call::{Call, Returned};
-pub use config::{AddError, AddTorrent, Config, DhtConfig, PieceOrder, RateLimits, UploadSlots};
+pub use config::{AddError, AddTorrent, Config, DhtConfig, PieceOrder, RateLimits, UploadSlots, What};
 pub use contract::Breaches;
 pub use input::{FetchError, Input, ResolveError, Response, StreamEnd};
 pub use limits::Limits;
@@ -39,6 +41,7 @@ pub use output::{CloseHow, FetchRequest, NamedBy, Output, SaveKey, Segment, Wake
 use crate::disk::Budget;
 use crate::id::{ConnId, DiskOp, FetchId, PeerId, PeerKey, ResolveId, TorrentId};
 use crate::lsd::Lsd;
+use crate::metainfo::Metainfo;
 use crate::peer::Peer;
 use crate::rate::Bucket;
 use crate::rng::{Rng, Seed};
@@ -262,6 +265,12 @@ impl Engine {
     #[must_use]
     pub fn torrent(&self, id: TorrentId) -> Option<TorrentStatus> {
         self.torrents.get(id).map(|torrent| torrent.status(self.now))
+    }
+
+    /// What a torrent is; `None` as long as only its magnet link is known.
+    #[must_use]
+    pub fn metainfo(&self, id: TorrentId) -> Option<&Arc<Metainfo>> {
+        self.torrents.get(id).and_then(Torrent::metainfo)
     }
 
     /// The numbers of a torrent's connected peers.

@@ -314,7 +314,7 @@ impl Engine {
             // The blocks that follow may have to wait for a limit, and nothing else may ever ask for them again;
             // or these were the last it gives, and trackers are to be told so.
             if let Some(waiting) = self.torrents.get(torrent).filter(|torrent| torrent.is_held_back()) {
-                self.deadlines.arm(Owner::Torrent(torrent), waiting.deadline());
+                self.deadlines.arm(Owner::Torrent(torrent), waiting.deadline(self.now));
                 self.deadlines.arm(Owner::Uplink, self.common.upload.deadline(self.now));
             }
         }

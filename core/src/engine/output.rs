@@ -164,4 +164,7 @@ pub enum SaveKey {
     Torrent(InfoHash),
     /// The DHT node: comes back as [`DhtConfig::saved`](super::DhtConfig::saved).
     Dht,
+    /// What a magnet link names (BEP 9), the same in whatever folder the torrent lies: comes back as
+    /// [`AddTorrent::saved_metadata`](super::AddTorrent::saved_metadata).
+    Metadata(InfoHash),
 }

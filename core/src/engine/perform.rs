@@ -29,7 +29,7 @@ impl Engine {
         self.tell_dht(id);
         self.dial(id);
         if let Some(torrent) = self.torrents.get(id) {
-            self.deadlines.arm(Owner::Torrent(id), torrent.deadline());
+            self.deadlines.arm(Owner::Torrent(id), torrent.deadline(self.now));
         }
         self.deadlines.arm(Owner::Uplink, self.common.upload.deadline(self.now));
         Some(result)
@@ -82,6 +82,12 @@ impl Engine {
             }
             Action::DhtNode(address) => self.dht_node_at(address),
             Action::AnnounceNear => self.announce_near(id),
+            Action::SaveMetadata(data) => {
+                if let Some(torrent) = self.torrents.get(id) {
+                    let key = SaveKey::Metadata(torrent.info_hash());
+                    self.out.push_back(Output::Save { key, data });
+                }
+            }
             Action::Event(event) => self.out.push_back(Output::Event(event)),
             Action::Left => self.forget_torrent(id),
         }

@@ -106,6 +106,19 @@ pub enum CreateError {
     },
 }
 
+impl Metainfo {
+    /// The .torrent file that says the same, its `info` byte for byte: what comes out of a magnet link and its metadata.
+    /// Of its DHT nodes and its texts nothing is kept.
+    #[must_use]
+    pub fn to_torrent(&self) -> Vec<u8> {
+        bencode::dict(|d| {
+            put_trackers(d, &self.trackers);
+            d.raw(b"info", &self.info.raw);
+            put_web_seeds(d, &self.web_seeds);
+        })
+    }
+}
+
 impl NewTorrent {
     /// The .torrent file.
     ///
@@ -125,16 +138,7 @@ impl NewTorrent {
     }
 
     fn put(&self, d: &mut DictEncoder<'_>) {
-        if let Some(first) = self.trackers.iter().flatten().next() {
-            d.bytes(b"announce", first.as_bytes());
-        }
-        if self.trackers.iter().map(Vec::len).sum::<usize>() > 1 {
-            d.list(b"announce-list", |tiers| {
-                for tier in self.trackers.iter().filter(|tier| !tier.is_empty()) {
-                    tiers.list(|trackers| tier.iter().for_each(|tracker| trackers.bytes(tracker.as_bytes())));
-                }
-            });
-        }
+        put_trackers(d, &self.trackers);
         if let Some(comment) = &self.comment {
             d.bytes(b"comment", comment.as_bytes());
         }
@@ -145,9 +149,7 @@ impl NewTorrent {
             d.int(b"creation date", date);
         }
         d.dict(b"info", |info| self.put_info(info));
-        if !self.web_seeds.is_empty() {
-            d.list(b"url-list", |urls| self.web_seeds.iter().for_each(|url| urls.bytes(url.as_bytes())));
-        }
+        put_web_seeds(d, &self.web_seeds);
     }
 
     fn put_info(&self, d: &mut DictEncoder<'_>) {
@@ -185,6 +187,25 @@ impl NewTorrent {
     }
 }
 
+fn put_trackers(d: &mut DictEncoder<'_>, trackers: &[Vec<String>]) {
+    if let Some(first) = trackers.iter().flatten().next() {
+        d.bytes(b"announce", first.as_bytes());
+    }
+    if trackers.iter().map(Vec::len).sum::<usize>() > 1 {
+        d.list(b"announce-list", |tiers| {
+            for tier in trackers.iter().filter(|tier| !tier.is_empty()) {
+                tiers.list(|trackers| tier.iter().for_each(|tracker| trackers.bytes(tracker.as_bytes())));
+            }
+        });
+    }
+}
+
+fn put_web_seeds(d: &mut DictEncoder<'_>, web_seeds: &[String]) {
+    if !web_seeds.is_empty() {
+        d.list(b"url-list", |urls| web_seeds.iter().for_each(|url| urls.bytes(url.as_bytes())));
+    }
+}
+
 fn put_file(d: &mut DictEncoder<'_>, length: u64, executable: bool) {
     if executable {
         d.bytes(b"attr", b"x");
@@ -210,6 +231,21 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+
+    #[test]
+    fn a_torrent_made_of_a_link_and_its_metadata_says_the_same_again() {
+        let info =
+            b"d6:lengthi5e4:name5:hello12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaa7:unknowni1ee";
+        let said = [
+            b"d8:announce11:http://a/1/13:announce-listll11:http://a/1/el11:http://b/2/ee4:info".as_slice(),
+            info,
+            b"8:url-listl11:http://c/3/ee",
+        ];
+        let metainfo = Metainfo::parse(said.concat()).unwrap();
+        assert_eq!(metainfo.to_torrent(), said.concat());
+        let bare = Metainfo { trackers: Vec::new(), web_seeds: Vec::new(), ..metainfo };
+        assert_eq!(bare.to_torrent(), [b"d4:info".as_slice(), info, b"e"].concat());
+    }
 
     fn folder() -> NewTorrent {
         let file = |path: &[&str], length, executable| NewFile {

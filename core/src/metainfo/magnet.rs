@@ -151,6 +151,21 @@ impl fmt::Display for Magnet {
     }
 }
 
+/// As the link.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Magnet {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Magnet {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// The multihash prefix of a SHA-256: its code and its length.
 const SHA256_MULTIHASH: &str = "1220";
 

@@ -64,6 +64,23 @@ pub enum CloseReason {
     /// It told of other peers far more often than once a minute, or of too many at once.
     #[error("flooded with peer exchange")]
     PexFlood,
+    /// It sent pieces of the metadata that nobody asked for, too many of them.
+    #[error("flooded with metadata that was not asked for")]
+    MetadataNotAsked,
+    /// A piece of the metadata that does not fit the size it named.
+    #[error("piece {piece} of the metadata with {got} bytes of {total}, where {want} of {size} are due")]
+    MetadataLength {
+        /// Which, from 0.
+        piece: u32,
+        /// Bytes that came.
+        got: u32,
+        /// Bytes of the whole, as the piece says.
+        total: u32,
+        /// Bytes the piece should have.
+        want: u32,
+        /// Bytes of the whole, as it had said before.
+        size: u32,
+    },
     /// It sent blocks that nobody asked for, too many of them.
     #[error("blocks that were not asked for, the last {0}")]
     NotAsked(Block),
@@ -97,6 +114,9 @@ pub enum CloseReason {
     /// It was found in a way that does not suit a torrent that turned out to be private.
     #[error("found in a way that does not suit a private torrent")]
     Private,
+    /// To be dialled again at once: what we have is best told from the start.
+    #[error("to begin anew")]
+    Anew,
     /// The torrent was paused, removed or failed, or the engine shuts down.
     #[error("torrent stopped")]
     TorrentStopped,
@@ -116,6 +136,8 @@ impl CloseReason {
                 | Self::RequestFlood
                 | Self::MetadataFlood
                 | Self::PexFlood
+                | Self::MetadataNotAsked
+                | Self::MetadataLength { .. }
                 | Self::NotAsked(_)
                 | Self::OnlyRejects
                 | Self::Banned

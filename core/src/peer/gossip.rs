@@ -76,7 +76,9 @@ impl Peer {
     ) -> Result<(), CloseReason> {
         let Some(piece) = extended::dont_have(payload) else { return Ok(()) };
         self.check(piece)?;
-        if self.has.clear(piece) {
+        if let Some(early) = &mut self.early {
+            early.dont_have(piece);
+        } else if self.has.clear(piece) {
             self.allowed.retain(|other| *other != piece);
             self.suggested.retain(|other| *other != piece);
             cx.out.push(Action::DontHave(piece));

@@ -1,5 +1,7 @@
 //! The first exchange: handshakes, then what each side has and which extensions it speaks.
 
+use alloc::boxed::Box;
+
 use crate::bitfield::Bitfield;
 use crate::cx::Cx;
 use crate::id::PeerId;
@@ -16,8 +18,8 @@ pub struct Hello {
     pub info_hash: [u8; 20],
     /// Our name of this run.
     pub peer_id: PeerId,
-    /// How many pieces the torrent has.
-    pub pieces: u32,
+    /// How many pieces the torrent has; `None` as long as only its info-hash is known.
+    pub pieces: Option<u32>,
     /// The port of our DHT node, if we have one that the peer may know of (BEP 5).
     pub dht_port: Option<u16>,
 }
@@ -64,6 +66,14 @@ impl Peer {
         }
     }
 
+    /// Says what has changed since the extension handshake (BEP 10): a later one replaces what it names.
+    pub fn extend(&mut self, extension: &ExtendedHandshake) {
+        if self.extended && matches!(self.phase, Phase::Open) {
+            let payload = extension.encode().into();
+            Message::Extended { id: 0, payload }.encode(self.outgoing.control());
+        }
+    }
+
     /// Takes the peer in after [`Action::Greeted`]: answers its handshake if it was the one to connect, tells
     /// what we `have` and which extensions we speak, and goes on with what it sent meanwhile.
     pub fn open(
@@ -84,12 +94,14 @@ impl Peer {
         }
         self.fast = theirs.reserved.fast();
         self.extended = theirs.reserved.extended();
-        self.has = Bitfield::new(hello.pieces);
-        self.decoder.set_limits(DecoderLimits {
-            bitfield_len: Bitfield::wire_len(hello.pieces) as u32,
-            piece_data_max: SERVED_LEN_MAX,
-            ..DecoderLimits::default()
-        });
+        match hello.pieces {
+            Some(pieces) => self.count_pieces(pieces),
+            None => {
+                self.early = Some(Box::default());
+                self.decoder
+                    .set_limits(DecoderLimits { piece_data_max: SERVED_LEN_MAX, ..DecoderLimits::default() });
+            }
+        }
         self.tell_what_we_have(have);
         if self.extended {
             let payload = extension.encode().into();
@@ -104,6 +116,16 @@ impl Peer {
         self.heard = cx.now;
         self.outgoing.last = cx.now;
         self.read_on(cx)
+    }
+
+    /// The torrent has so many pieces: what it says of them is held to that from now on.
+    pub(super) fn count_pieces(&mut self, pieces: u32) {
+        self.has = Bitfield::new(pieces);
+        self.decoder.set_limits(DecoderLimits {
+            bitfield_len: Bitfield::wire_len(pieces) as u32,
+            piece_data_max: SERVED_LEN_MAX,
+            ..DecoderLimits::default()
+        });
     }
 
     /// The bitfield is the first message after the handshake (BEP 3); with the fast extension something has to

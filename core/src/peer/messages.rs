@@ -8,6 +8,7 @@ use crate::bitfield::Bitfield;
 use crate::chain::Chain;
 use crate::cx::Cx;
 use crate::id::{Block, PieceIndex};
+use crate::metainfo::PIECES_MAX;
 use crate::wire::Message;
 use crate::wire::extended::{
     DONT_HAVE_ID, ExtendedHandshake, HOLEPUNCH_ID, METADATA_ID, PEX_ID, UPLOAD_ONLY_ID,
@@ -40,14 +41,25 @@ impl Peer {
             }
             Message::Piece { block, data } => self.on_piece(block, data, cx),
             Message::Have(piece) => self.on_have(piece, cx),
-            Message::Bitfield(bits) => self.on_told(Bitfield::from_wire(&bits, self.has.len())?, cx),
+            Message::Bitfield(bits) => match &mut self.early {
+                Some(early) => Ok(early.bitfield(&bits)?),
+                None => self.on_told(Bitfield::from_wire(&bits, self.has.len())?, cx),
+            },
             Message::HaveAll => {
                 self.need_fast()?;
-                self.on_told(Bitfield::full(self.has.len()), cx)
+                match &mut self.early {
+                    Some(early) => early.have_all(),
+                    None => self.on_told(Bitfield::full(self.has.len()), cx)?,
+                }
+                Ok(())
             }
             Message::HaveNone => {
                 self.need_fast()?;
-                self.on_told(Bitfield::new(self.has.len()), cx)
+                match &mut self.early {
+                    Some(early) => early.have_none(),
+                    None => self.on_told(Bitfield::new(self.has.len()), cx)?,
+                }
+                Ok(())
             }
             Message::Choke => {
                 self.on_choke(cx);
@@ -107,9 +119,13 @@ impl Peer {
                 Ok(())
             }
             Message::Extended { id: METADATA_ID, payload } => {
-                if let Some(MetadataMessage::Request { piece }) = MetadataMessage::parse(&payload) {
-                    cx.out.push(Action::MetadataRequested(piece));
-                }
+                cx.out.extend(MetadataMessage::parse(&payload).map(|message| match message {
+                    MetadataMessage::Request { piece } => Action::MetadataRequested(piece),
+                    MetadataMessage::Data { piece, total, data } => {
+                        Action::MetadataGot { piece, total, data }
+                    }
+                    MetadataMessage::Reject { piece } => Action::MetadataRejected(piece),
+                }));
                 Ok(())
             }
             Message::Extended { id: PEX_ID, payload } => self.on_pex(&payload, cx),
@@ -146,6 +162,10 @@ impl Peer {
 
     fn on_have(&mut self, piece: PieceIndex, cx: &mut Cx<'_, Action>) -> Result<(), CloseReason> {
         self.check(piece)?;
+        if let Some(early) = &mut self.early {
+            early.have(piece);
+            return Ok(());
+        }
         self.told = true;
         if self.has.set(piece) {
             cx.out.push(Action::Have(piece));
@@ -219,7 +239,7 @@ impl Peer {
     }
 
     pub(super) fn check(&self, piece: PieceIndex) -> Result<(), CloseReason> {
-        let pieces = self.has.len();
+        let pieces = if self.early.is_some() { PIECES_MAX } else { self.has.len() };
         if piece.0 < pieces { Ok(()) } else { Err(CloseReason::NoSuchPiece { piece, pieces }) }
     }
 

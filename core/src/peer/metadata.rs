@@ -1,4 +1,5 @@
-//! Giving a peer the torrent's `info` dictionary (BEP 9): what it has asked for, and how much of it it gets.
+//! The torrent's `info` dictionary between two peers (BEP 9): what this one has asked for, and how much of it it
+//! gets; and what is asked of it, which is for [`MetadataFetch`](crate::torrent::MetadataFetch) to decide.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -82,6 +83,31 @@ impl Peer {
     #[must_use]
     pub fn waits_for_metadata(&self) -> bool {
         self.giving.as_ref().is_some_and(|giving| !giving.waiting.is_empty())
+    }
+
+    /// Bytes of the metadata it offers to give: it has said how many there are, and that it can be asked.
+    #[must_use]
+    pub fn offered_metadata(&self) -> Option<u32> {
+        self.metadata_id()?;
+        self.theirs.as_ref()?.metadata_size
+    }
+
+    /// Whether it can be asked for the metadata.
+    #[must_use]
+    pub const fn has_metadata(&self) -> bool {
+        match &self.theirs {
+            Some(theirs) => theirs.metadata_size.is_some(),
+            None => false,
+        }
+    }
+
+    /// Asks for a piece of the metadata, if it can be asked.
+    pub fn request_metadata(&mut self, piece: u32) {
+        let Some(id) = self.metadata_id() else { return };
+        let request = MetadataMessage::Request { piece }.encode();
+        let control = self.outgoing.control();
+        extended_header(id, request.len() as u32, control);
+        control.extend_from_slice(&request);
     }
 
     /// Under which id it wants to hear about the metadata.

@@ -17,7 +17,7 @@
 //! let mut cx = Cx { now: Instant::ZERO, rng: &mut rng, out: &mut out };
 //!
 //! // We dialled somebody; the connection stands, so our handshake leaves.
-//! let hello = Hello { info_hash: [7; 20], peer_id: PeerId(*b"-PF0100-abcdefghijkl"), pieces: 4, dht_port: None };
+//! let hello = Hello { info_hash: [7; 20], peer_id: PeerId(*b"-PF0100-abcdefghijkl"), pieces: Some(4), dht_port: None };
 //! let mut peer = Peer::dial(hello, Limits::default(), cx.now);
 //! peer.connected(&mut cx);
 //! let Some(Action::Send(Segment::Bytes(handshake))) = cx.out.pop() else { panic!() };
@@ -29,6 +29,7 @@
 //! ```
 
 mod asking;
+mod early;
 mod error;
 mod giving;
 mod gossip;
@@ -63,6 +64,7 @@ use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::PexMessage;
 use crate::wire::{self, Decoder, Message};
 use asking::{Answer, Asking};
+use early::Early;
 use gossip::Gossip;
 use greeting::Greeting;
 use metadata::Giving;
@@ -129,6 +131,8 @@ pub struct Peer {
     allows: Vec<PieceIndex>,
     /// How often it says what is heeded only so often, once it has.
     gossip: Option<Box<Gossip>>,
+    /// What it says it has, as long as nobody knows how many pieces there are.
+    early: Option<Box<Early>>,
 }
 
 #[derive(Debug)]
@@ -230,6 +234,17 @@ pub enum Action {
     Exchanged(PexMessage),
     /// It wants to be introduced to somebody: answer with [`Peer::refuse_rendezvous`].
     Rendezvous(SocketAddr),
+    /// It sent a piece of the metadata, asked for or not.
+    MetadataGot {
+        /// Which.
+        piece: u32,
+        /// Bytes of the whole metadata, as it says.
+        total: u32,
+        /// Its bytes; not checked against anything yet.
+        data: Bytes,
+    },
+    /// It does not give us a piece of the metadata.
+    MetadataRejected(u32),
 }
 
 /// Bytes exchanged with one peer.
@@ -272,6 +287,7 @@ impl Peer {
             theirs: None,
             giving: None,
             gossip: None,
+            early: None,
             upload_only: false,
             told_port: false,
             choking_us: true,

@@ -13,9 +13,10 @@ use crate::wire::extended::{ExtensionIds, METADATA_ID, UPLOAD_ONLY_ID};
 use crate::wire::metadata::MetadataMessage;
 use crate::wire::{Handshake, Reserved};
 
+mod early;
 mod gossip;
 
-const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: 8, dht_port: None };
+const HELLO: Hello = Hello { info_hash: [7; 20], peer_id: PeerId([1; 20]), pieces: Some(8), dht_port: None };
 
 /// A peer with a clock, its owner's part played by the test.
 struct Scene {
@@ -368,7 +369,7 @@ fn one_that_wants_no_more_says_so_at_any_time() {
 
 #[test]
 fn the_latest_suggestions_are_kept_and_each_once() {
-    let hello = Hello { pieces: 100, ..HELLO };
+    let hello = Hello { pieces: Some(100), ..HELLO };
     let mut scene = Scene::new(Peer::dial(hello, Limits::default(), Instant::ZERO));
     scene.act(Peer::connected);
     let theirs =

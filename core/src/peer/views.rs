@@ -15,6 +15,12 @@ impl Peer {
         &self.has
     }
 
+    /// Whether it is not known yet how many pieces it may have: see [`know_pieces`](Self::know_pieces).
+    #[must_use]
+    pub const fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
     /// Whether it has said what it has.
     #[must_use]
     pub const fn has_told(&self) -> bool {

@@ -290,10 +290,10 @@ impl Picker {
         self.have.len()
     }
 
-    /// Whether every piece is there.
+    /// Whether every piece is there; never, if there is none.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.have.is_full()
+        self.have.is_full() && !self.have.is_empty()
     }
 
     /// Whether every piece is there that is not to be skipped.

@@ -65,7 +65,7 @@ impl Torrent {
     /// Whether neighbours may hear of it (BEP 14): it takes part, and is not private.
     #[must_use]
     pub fn may_be_found_near(&self) -> bool {
-        self.announcing && self.is_running() && !self.known.is_private()
+        self.announcing && self.wants_peers() && !self.known.is_private()
     }
 
     fn numbers(&self) -> Numbers {
@@ -75,9 +75,9 @@ impl Torrent {
             port: self.settings.listen_port.unwrap_or(0),
             uploaded: totals.payload_up,
             downloaded: totals.payload_down,
-            left: self.left(),
+            left: self.left_to_tell(),
             // A seed that nobody can dial has to dial those who want something of it.
-            numwant: if self.is_running() { PEERS_WANTED } else { 0 },
+            numwant: if self.wants_peers() { PEERS_WANTED } else { 0 },
         }
     }
 

@@ -119,7 +119,7 @@ impl Torrent {
         check.outstanding -= 1;
         check.looked_at += 1;
         if let Some(DiskDone::Hashed(digest)) = done
-            && self.metainfo.info.piece_hash(piece) == Some(digest)
+            && self.piece_hash(piece) == Some(digest)
         {
             self.picker.set_have(piece);
             self.left -= self.layout.stored_in(piece);
@@ -214,6 +214,7 @@ impl Torrent {
         self.stage = Stage::Active;
         let pieces = self.picker.have().count();
         turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
+        self.know_pieces(turn);
         if self.picker.is_complete() {
             self.finish(turn);
         }

@@ -13,6 +13,17 @@ use super::error::TorrentError;
 /// Something that happened which an application may show or act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The metadata of a magnet link is there: what the torrent is can be [looked at](crate::engine::Engine::metainfo),
+    /// and its files are looked at next.
+    MetadataReceived {
+        /// Which torrent.
+        torrent: TorrentId,
+    },
+    /// Metadata that peers sent did not have the info-hash; it will be fetched again.
+    MetadataFailed {
+        /// Which torrent.
+        torrent: TorrentId,
+    },
     /// The check of what is already on disk has ended, and, unless a failure follows, the torrent takes part from
     /// now on.
     Checked {

@@ -1,5 +1,7 @@
 //! One torrent: its peers, its pieces, its trackers, and what it wants of the disk.
 //!
+//! One that begins as a magnet link has peers and trackers like any other, and no pieces until its metadata is there.
+//!
 //! A [`Torrent`] is driven by the engine, which owns the connections, the disk operations and the clock's
 //! deadlines. It asks for everything through [`Action`]s and learns of everything through calls.
 
@@ -13,6 +15,9 @@ mod event;
 mod exchange;
 mod judge;
 mod known;
+mod magnet;
+mod metadata;
+mod on_disk;
 mod peers;
 mod rates;
 mod room;
@@ -39,17 +44,18 @@ use slotmap::SlotMap;
 pub use canonical::{Outside, priority};
 pub use error::TorrentError;
 pub use event::Event;
+pub use metadata::{MetadataFetch, Whole};
 pub use seeding::SeedingLimits;
 pub use share::{Checks, Slots, UploadSlots};
 pub use source::{Source, Sources};
-pub use spec::{AddTorrent, RateLimits};
+pub use spec::{AddTorrent, RateLimits, What};
 pub use uplink::Uplink;
-pub use views::{PeerStatus, TorrentState, TorrentStatus, Traffic};
+pub use views::{MetadataStatus, PeerStatus, TorrentState, TorrentStatus, Traffic};
 
 use crate::choke::{Choker, Recent};
-use crate::disk::{Allocation, Budget, DiskAction, DiskDone, DiskError, DiskErrorKind, Layout, LayoutError};
-use crate::id::{Block, ConnId, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
-use crate::metainfo::Metainfo;
+use crate::disk::{Allocation, Budget, DiskAction, Layout, LayoutError};
+use crate::id::{Block, ConnId, Digest, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
+use crate::metainfo::{Magnet, Metainfo};
 use crate::peer::{self, CloseReason, Hello, Peer};
 use crate::picker::{Picker, PieceOrder};
 use crate::rate::{Bucket, Meter};
@@ -71,6 +77,7 @@ use seeding::Seeding;
 #[repr(C)]
 pub struct Torrent {
     id: TorrentId,
+    /// Of no pieces as long as there is no metainfo, and so is the picker.
     layout: Arc<Layout>,
     paused: bool,
     /// Starved peers have to be looked at: blocks became free, or the endgame began.
@@ -101,7 +108,10 @@ pub struct Torrent {
     stage: Stage,
     trackers: Trackers,
     picker: Picker,
-    metainfo: Arc<Metainfo>,
+    info_hash: InfoHash,
+    /// Not there before the metadata is, when all there is is a magnet link.
+    metainfo: Option<Arc<Metainfo>>,
+    magnet: Option<Box<Magnet>>,
     settings: Settings,
     hello: Hello,
     order: PieceOrder,
@@ -109,6 +119,8 @@ pub struct Torrent {
     overwrite: bool,
     /// An earlier run began to write these files: what they hold is ours, whole or not.
     begun: bool,
+    /// It is paused as soon as it has its metadata.
+    metadata_only: bool,
     /// Recently gone peers that had sent payload: a piece may turn out wrong after they left.
     gone: VecDeque<(PeerKey, SocketAddr)>,
     judge: Judge,
@@ -118,6 +130,8 @@ pub struct Torrent {
     left: u64,
     /// Disk actions not yet answered.
     disk_pending: u32,
+    /// The last piece came from a peer, so that it is a download that is complete.
+    fetched_all: bool,
     past: Past,
     down: Meter,
     /// Reused lists, so that a block costs no allocation.
@@ -232,6 +246,8 @@ pub enum Action {
     Save(Bytes),
     /// A peer has a DHT node here (BEP 5).
     DhtNode(SocketAddr),
+    /// Keep the metadata for the next run.
+    SaveMetadata(Bytes),
     /// Tell the application.
     Event(Event),
     /// The torrent has left: trackers told, files closed.
@@ -265,6 +281,8 @@ pub enum Task {
 
 #[derive(Debug)]
 enum Stage {
+    /// Asking peers what the torrent is.
+    Metadata(Box<MetadataFetch>),
     /// Looking at what files there are.
     Opening,
     /// Hashing what is in them.
@@ -331,18 +349,28 @@ impl Torrent {
         settings: Settings,
         turn: &mut Turn<'_>,
     ) -> Result<Self, LayoutError> {
-        let info = &spec.metainfo.info;
-        let layout = Arc::new(Layout::of(info)?);
+        let info_hash = spec.what.info_hash();
+        let (metainfo, magnet) = magnet::known(spec.what, spec.saved_metadata);
+        let private = metainfo.as_ref().is_some_and(|metainfo| metainfo.info.private);
+        let layout = match &metainfo {
+            Some(metainfo) => Layout::of(&metainfo.info)?,
+            None => Layout::new(1, [])?,
+        };
+        let layout = Arc::new(layout);
         let hello = Hello {
-            info_hash: info.info_hash.on_the_wire(),
+            info_hash: info_hash.on_the_wire(),
             peer_id: settings.peer_id,
-            pieces: layout.pieces(),
-            dht_port: settings.dht_port.filter(|_| !info.private),
+            pieces: metainfo.as_ref().map(|_| layout.pieces()),
+            dht_port: settings.dht_port.filter(|_| !private),
         };
         let mut picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
         picker.set_order(spec.order);
         let seeding = Seeding::new(spec.seeding, layout.stored());
-        let trackers = Trackers::new(hello.info_hash, &spec.trackers, &spec.metainfo.trackers, turn.rng);
+        let tiers = match (&metainfo, &magnet) {
+            (Some(metainfo), _) => metainfo.trackers.clone(),
+            (None, magnet) => magnet.as_deref().map(magnet::tiers).unwrap_or_default(),
+        };
+        let trackers = Trackers::new(hello.info_hash, &spec.trackers, &tiers, turn.rng);
         let mut torrent = Self {
             id,
             hello,
@@ -351,12 +379,13 @@ impl Torrent {
             overwrite: spec.overwrite,
             serve_only: spec.serve_only,
             begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
-            stage: if spec.paused { Stage::Reopening } else { Stage::Opening },
+            metadata_only: spec.metadata_only,
+            stage: Stage::Reopening,
             paused: spec.paused,
             picker,
             peers: SlotMap::with_key(),
-            exchange: (settings.pex && !spec.metainfo.info.private).then(Box::default),
-            known: Known::new(settings.known_max, spec.metainfo.info.private),
+            exchange: (settings.pex && !private).then(Box::default),
+            known: Known::new(settings.known_max, private),
             starved: BTreeSet::new(),
             gone: VecDeque::new(),
             judge: Judge::default(),
@@ -376,34 +405,50 @@ impl Torrent {
             upload: Bucket::new(spec.rates.upload),
             download: Bucket::new(spec.rates.download),
             finished: false,
+            fetched_all: false,
             seeding,
             past: Past::default(),
             down: Meter::default(),
             up: Meter::default(),
             picked: Vec::new(),
             unchoked: Vec::new(),
-            metainfo: spec.metainfo,
+            info_hash,
+            metainfo,
+            magnet,
             settings,
         };
         for peer in spec.peers {
             torrent.known.add(peer, Source::User, turn.now, turn.rng);
         }
+        torrent.know_peers_of_link(turn);
+        if torrent.magnet.is_some() && torrent.metainfo.is_some() {
+            torrent.has_metadata(turn);
+        }
         if !torrent.paused {
-            torrent.disk(Task::Open, DiskAction::Open { layout: torrent.layout.clone() }, turn);
+            torrent.begin(turn);
         }
         Ok(torrent)
     }
 
-    /// What it is.
+    /// What it is, if that is known.
     #[must_use]
-    pub fn metainfo(&self) -> &Arc<Metainfo> {
-        &self.metainfo
+    pub const fn metainfo(&self) -> Option<&Arc<Metainfo>> {
+        self.metainfo.as_ref()
     }
 
     /// Its name on the wire and everywhere else.
     #[must_use]
-    pub fn info_hash(&self) -> InfoHash {
-        self.metainfo.info.info_hash
+    pub const fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    fn piece_hash(&self, piece: PieceIndex) -> Option<Digest> {
+        self.metainfo.as_ref()?.info.piece_hash(piece)
+    }
+
+    /// The `info` dictionary; nothing as long as it is not there.
+    fn info(&self) -> Bytes {
+        self.metainfo.as_ref().map(|metainfo| metainfo.info.raw.clone()).unwrap_or_default()
     }
 
     /// Learns of a peer; says whether it is a new one that is kept.
@@ -430,7 +475,7 @@ impl Torrent {
                 self.reopen(turn);
             }
             Stage::Checking(_) => self.check_on(turn),
-            Stage::Active if was_paused => self.start_announcing(turn),
+            Stage::Metadata(_) | Stage::Active if was_paused => self.start_announcing(turn),
             _ => {}
         }
     }
@@ -445,6 +490,14 @@ impl Torrent {
         self.picker.set_order(self.order);
         self.left = layout.stored();
         self.seeding.complete_since = None;
+        self.begin(turn);
+    }
+
+    /// Takes the first step: looks at the files, or first of all for somebody who knows what they are.
+    fn begin(&mut self, turn: &mut Turn<'_>) {
+        if self.metainfo.is_none() {
+            return self.begin_metadata(turn);
+        }
         self.stage = Stage::Opening;
         self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
     }
@@ -482,7 +535,12 @@ impl Torrent {
         turn.out.push(Action::Event(Event::Failed { torrent: self.id, error }));
     }
 
-    /// Whether peers are wanted and served now.
+    /// Whether connections are wanted now.
+    fn wants_peers(&self) -> bool {
+        matches!(self.stage, Stage::Metadata(_) | Stage::Active) && !self.paused
+    }
+
+    /// Whether blocks are wanted and served now.
     fn is_running(&self) -> bool {
         matches!(self.stage, Stage::Active) && !self.paused
     }
@@ -490,7 +548,7 @@ impl Torrent {
     /// Whether it may be looked for by anybody, anywhere: it runs and is not private (BEP 27).
     #[must_use]
     pub fn is_open_to_all(&self) -> bool {
-        self.is_running() && !self.known.is_private()
+        self.wants_peers() && !self.known.is_private()
     }
 
     /// Whether nothing is missing.
@@ -502,87 +560,32 @@ impl Torrent {
     /// Does what is due: trackers and the choker. Peers have deadlines of their own.
     pub fn tick(&mut self, turn: &mut Turn<'_>) {
         self.tick_trackers(turn);
+        self.tick_metadata(turn);
+        if self.wants_peers() {
+            self.make_room_to_dial(turn);
+            self.tick_exchange(turn);
+        }
         if self.is_running() {
             self.tick_choker(turn);
             self.serve_on(turn);
             self.tick_endgame(turn);
-            self.make_room_to_dial(turn);
-            self.tick_exchange(turn);
             self.see_to_seeding(turn);
         }
     }
 
     /// When [`tick`](Self::tick) is next of use. Dialling is not in it: see [`next_dial`](Self::next_dial).
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let trackers = self.trackers.deadline();
         let running = self.is_running().then(|| self.running_deadline()).flatten();
-        [trackers, running].into_iter().flatten().min()
+        let exchange = self.exchange.as_ref().filter(|_| self.wants_peers());
+        let exchange = exchange.and_then(|exchange| exchange.deadline());
+        [trackers, running, exchange, self.metadata_deadline(now)].into_iter().flatten().min()
     }
 
     fn running_deadline(&self) -> Option<Instant> {
         let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
-        let exchange = self.exchange.as_ref().and_then(|exchange| exchange.deadline());
-        [choker, self.serve_again, self.help_again, self.seeding.deadline(), exchange]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    fn disk(&mut self, task: Task, action: DiskAction, turn: &mut Turn<'_>) {
-        self.disk_pending += 1;
-        turn.out.push(Action::Disk { task, action });
-    }
-
-    /// A disk action ended.
-    pub fn disk_done(&mut self, task: Task, result: Result<DiskDone, DiskError>, turn: &mut Turn<'_>) {
-        self.disk_pending -= 1;
-        match &task {
-            Task::Write(block) => turn.budget.end_write(block.len),
-            Task::Serve(_, block) => {
-                turn.budget.end_read(block.len);
-                self.seeding.end_promise(block.len);
-            }
-            Task::Check(_) => turn.checks.end(),
-            _ => {}
-        }
-        if task == Task::Sync && result == Ok(DiskDone::Synced) {
-            self.synced(turn);
-        }
-        match &mut self.stage {
-            Stage::Leaving { closed, .. } => {
-                *closed |= task == Task::Close;
-                return self.leave_on(turn);
-            }
-            // A piece whose write failed has a wrong hash, and no peer is to blame for it.
-            Stage::Failed => return,
-            Stage::Reopening => return self.reopen(turn),
-            Stage::Opening | Stage::Checking(_) | Stage::Preparing | Stage::Active => {}
-        }
-        match (task, result) {
-            (Task::Open, Ok(DiskDone::Opened(existing))) => self.opened(existing, turn),
-            (Task::Prepare, Ok(_)) => self.prepared(turn),
-            // What cannot be read may be there all the same: it is neither missing nor to be written over.
-            (Task::Check(_), Err(error)) if error.kind != DiskErrorKind::Missing => {
-                self.fail(error.into(), turn);
-            }
-            (Task::Check(piece), result) => self.checked(piece, result.ok(), turn),
-            (Task::Write(block), Ok(_)) => self.written(block),
-            (Task::Verify(piece), Ok(DiskDone::Hashed(digest))) => self.hashed(piece, digest, turn),
-            (Task::Evidence(piece), Ok(DiskDone::BlocksHashed(hashes))) => self.judge.blocks(piece, hashes),
-            (Task::Compare(piece), Ok(DiskDone::BlocksHashed(hashes))) => self.compared(piece, &hashes, turn),
-            (Task::Serve(peer, block), result) => {
-                let data = match result {
-                    Ok(DiskDone::Read(data)) => Some(data),
-                    _ => None,
-                };
-                self.read_for(peer, block, data, turn);
-            }
-            (Task::Evidence(_) | Task::Compare(_), _) => {}
-            (_, Err(error)) => self.fail(error.into(), turn),
-            // A driver that answers one action with the result of another: the engine has said so already.
-            (_, Ok(_)) => {}
-        }
+        [choker, self.serve_again, self.help_again, self.seeding.deadline()].into_iter().flatten().min()
     }
 
     fn close_all(&mut self, turn: &mut Turn<'_>) {

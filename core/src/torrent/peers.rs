@@ -28,7 +28,7 @@ impl Torrent {
     /// When somebody should be dialled, if there is room and anybody to dial.
     #[must_use]
     pub fn next_dial(&self) -> Option<Instant> {
-        let room = self.is_running() && !self.is_full();
+        let room = self.wants_peers() && !self.is_full();
         room.then(|| self.known.deadline()).flatten()
     }
 
@@ -56,7 +56,7 @@ impl Torrent {
         handshake: Handshake,
         turn: &mut Turn<'_>,
     ) -> Result<PeerKey, CloseReason> {
-        if !self.is_running() {
+        if !self.wants_peers() {
             return Err(CloseReason::TorrentStopped);
         }
         if !self.make_room(from, turn) {
@@ -113,7 +113,7 @@ impl Torrent {
         let held = slot.peer.sent(bytes, turn.now);
         let (blocks, metadata) = (slot.peer.requests_waiting() > 0, slot.peer.waits_for_metadata());
         if metadata {
-            let info = self.metainfo.info.raw.clone();
+            let info = self.info();
             self.let_act(key, turn, |peer, cx| {
                 peer.serve_metadata(&info, cx);
                 Ok(())
@@ -170,7 +170,7 @@ impl Torrent {
     }
 
     /// Lets a peer do something, then reacts to what came of it.
-    fn with_peer(
+    pub(super) fn with_peer(
         &mut self,
         key: PeerKey,
         turn: &mut Turn<'_>,
@@ -238,9 +238,13 @@ impl Torrent {
                 }
             }
             peer::Action::MetadataRequested(piece) => {
-                let info = self.metainfo.info.raw.clone();
+                let info = self.info();
                 self.let_act(key, turn, |peer, cx| peer.admit_metadata(piece, &info, cx));
             }
+            peer::Action::MetadataGot { piece, total, data } => {
+                self.got_metadata(key, piece, total, &data, turn);
+            }
+            peer::Action::MetadataRejected(piece) => self.rejected_metadata(key, piece, turn),
             // What may be asked now is looked at at the end of every turn.
             peer::Action::Unchoked | peer::Action::Choked | peer::Action::Hint | peer::Action::Snubbed => {}
             peer::Action::Has | peer::Action::Have(_) | peer::Action::DontHave(_) => {} // let_act has counted them
@@ -259,6 +263,7 @@ impl Torrent {
         }
         self.fill(key, turn);
         self.feed_starved(turn);
+        self.ask_metadata(turn);
         self.flush(key, turn);
         self.see_to_seeding(turn);
     }
@@ -284,20 +289,25 @@ impl Torrent {
         let Some(slot) = self.peers.get_mut(key) else { return };
         slot.peer_id = Some(handshake.peer_id);
         turn.out.push(Action::Event(Event::PeerConnected { torrent: self.id, peer: slot.address }));
-        let extension = ExtendedHandshake {
+        let your_ip = Some(slot.address.ip());
+        let extension = ExtendedHandshake { your_ip, ..self.extension() };
+        self.tell_of(key, turn.now);
+        let have = self.picker.have().clone();
+        let hello = self.hello;
+        self.let_act(key, turn, |peer, cx| peer.open(hello, &have, &extension, cx));
+    }
+
+    /// What we say about ourselves (BEP 10).
+    pub(super) fn extension(&self) -> ExtendedHandshake {
+        ExtendedHandshake {
             ids: ExtensionIds { ut_pex: self.exchange.is_some().then_some(PEX_ID), ..ExtensionIds::OURS },
             upload_only: self.picker.is_complete(),
             client: Some(self.settings.client_name.clone()),
             port: self.settings.listen_port,
             request_queue: Some(self.settings.peer.requests_max),
-            metadata_size: Some(self.metainfo.info.raw.len() as u32),
-            your_ip: Some(slot.address.ip()),
+            metadata_size: self.metainfo.as_ref().map(|metainfo| metainfo.info.raw.len() as u32),
             ..ExtendedHandshake::default()
-        };
-        self.tell_of(key, turn.now);
-        let have = self.picker.have().clone();
-        let hello = self.hello;
-        self.let_act(key, turn, |peer, cx| peer.open(hello, &have, &extension, cx));
+        }
     }
 
     fn admit(&mut self, key: PeerKey, handshake: &Handshake, turn: &mut Turn<'_>) -> Result<(), CloseReason> {
@@ -373,6 +383,7 @@ impl Torrent {
             reason,
         }));
         self.feed_starved(turn);
+        self.lost_source(key, turn);
         Some(slot.conn)
     }
 
@@ -401,6 +412,7 @@ impl Torrent {
         if let Some(ip) = slot.peer.extension().and_then(|theirs| theirs.your_ip) {
             turn.outside.seen_as(ip);
         }
+        let size = slot.peer.offered_metadata();
         if slot.listens.is_none()
             && let Some(port) = slot.peer.extension().and_then(|theirs| theirs.port)
         {
@@ -409,6 +421,9 @@ impl Torrent {
         }
         self.tell_of(key, turn.now);
         self.see_who_listens(key, turn.now);
+        if let Some(size) = size {
+            self.offered_metadata(key, size);
+        }
     }
 }
 
@@ -425,6 +440,7 @@ fn uncount(picker: &mut Picker, counted: Counted, peer: &Peer) {
 fn outcome(slot: &Slot, reason: &CloseReason, complete: bool) -> Outcome {
     let totals = slot.peer.totals();
     match reason {
+        CloseReason::Anew => Outcome::Fruitful,
         CloseReason::Ourselves | CloseReason::Duplicate | CloseReason::NothingToExchange => Outcome::Useless,
         // Another program, or another protocol, answers there.
         CloseReason::WrongTorrent | CloseReason::Wire(WireError::ProtocolString) => Outcome::Misbehaved,

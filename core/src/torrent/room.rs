@@ -146,5 +146,5 @@ const fn grace(slot: &Slot) -> Duration {
 
 /// Whether there is something it could give us, or we it.
 const fn is_promising(slot: &Slot) -> bool {
-    slot.useful > 0 || slot.peer.is_interested()
+    slot.useful > 0 || slot.peer.is_interested() || slot.peer.is_early() && slot.peer.has_metadata()
 }

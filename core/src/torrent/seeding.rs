@@ -48,6 +48,11 @@ impl Seeding {
         });
     }
 
+    /// The torrent stores `stored` bytes.
+    pub(super) fn know_size(&mut self, stored: u64) {
+        self.set_limits(self.limits, stored);
+    }
+
     /// Bytes of a block are being read for a peer.
     pub(super) const fn promise(&mut self, bytes: u32) {
         self.promised += bytes as u64;

@@ -1,5 +1,6 @@
 //! What the owner decides about one torrent.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,7 +9,8 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::disk::Allocation;
-use crate::metainfo::Metainfo;
+use crate::id::InfoHash;
+use crate::metainfo::{Magnet, Metainfo};
 use crate::picker::PieceOrder;
 
 use super::seeding::SeedingLimits;
@@ -23,12 +25,46 @@ pub struct RateLimits {
     pub upload: Option<u64>,
 }
 
+/// Which torrent, and how much is known of it.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum What {
+    /// A .torrent file.
+    Metainfo(Arc<Metainfo>),
+    /// A magnet link: the metadata comes from peers (BEP 9). All files are downloaded, whatever it
+    /// [selects](Magnet::select).
+    Magnet(Box<Magnet>),
+}
+
+impl What {
+    /// The torrent's name.
+    #[must_use]
+    pub fn info_hash(&self) -> InfoHash {
+        match self {
+            Self::Metainfo(metainfo) => metainfo.info.info_hash,
+            Self::Magnet(magnet) => magnet.info_hash,
+        }
+    }
+}
+
+impl From<Arc<Metainfo>> for What {
+    fn from(metainfo: Arc<Metainfo>) -> Self {
+        Self::Metainfo(metainfo)
+    }
+}
+
+impl From<Magnet> for What {
+    fn from(magnet: Magnet) -> Self {
+        Self::Magnet(Box::new(magnet))
+    }
+}
+
 /// A torrent to take part in.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AddTorrent {
     /// What it is.
-    pub metainfo: Arc<Metainfo>,
+    pub what: What,
     /// Peers the user named: trusted, and dialled first.
     pub peers: Vec<SocketAddr>,
     /// Trackers the user named, each a tier of its own before the torrent's (BEP 12).
@@ -50,16 +86,22 @@ pub struct AddTorrent {
     pub seeding: SeedingLimits,
     /// Stands still until it is resumed: its files are not looked at before.
     pub paused: bool,
+    /// Of a magnet link, fetch nothing but the metadata: once that is there the torrent is paused, before anything is
+    /// done on disk.
+    pub metadata_only: bool,
     /// What an earlier run saved under [`SaveKey::Torrent`](crate::engine::SaveKey::Torrent).
     pub saved: Option<Bytes>,
+    /// What an earlier run saved under [`SaveKey::Metadata`](crate::engine::SaveKey::Metadata): a magnet link's metadata
+    /// is not fetched again then.
+    pub saved_metadata: Option<Bytes>,
 }
 
 impl AddTorrent {
-    /// `metainfo` with everything else as it usually is.
+    /// This torrent, with everything else as it usually is.
     #[must_use]
-    pub fn new(metainfo: Arc<Metainfo>) -> Self {
+    pub fn new(what: impl Into<What>) -> Self {
         Self {
-            metainfo,
+            what: what.into(),
             peers: Vec::new(),
             trackers: Vec::new(),
             order: PieceOrder::default(),
@@ -70,7 +112,9 @@ impl AddTorrent {
             serve_only: false,
             seeding: SeedingLimits::default(),
             paused: false,
+            metadata_only: false,
             saved: None,
+            saved_metadata: None,
         }
     }
 }

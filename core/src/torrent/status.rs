@@ -14,12 +14,13 @@ impl Torrent {
         let totals = self.traffic_totals();
         TorrentStatus {
             state: self.state(),
+            metadata: self.metadata_status(),
             bytes_done: self.layout.stored() - self.left(),
             bytes_total: self.layout.stored(),
             pieces_done: self.picker.have().count(),
             pieces_total: self.layout.pieces(),
             pieces_checked: match &self.stage {
-                Stage::Opening | Stage::Reopening => 0,
+                Stage::Metadata(_) | Stage::Opening | Stage::Reopening => 0,
                 Stage::Checking(check) => check.looked_at,
                 _ => self.layout.pieces(),
             },
@@ -46,6 +47,8 @@ impl Torrent {
             Stage::Failed => TorrentState::Failed,
             Stage::Leaving { .. } => TorrentState::Leaving,
             _ if self.paused => TorrentState::Paused,
+            Stage::Metadata(_) => TorrentState::FetchingMetadata,
+            Stage::Reopening if self.metainfo.is_none() => TorrentState::FetchingMetadata,
             Stage::Reopening | Stage::Opening | Stage::Checking(_) | Stage::Preparing => {
                 TorrentState::Checking
             }

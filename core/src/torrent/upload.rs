@@ -55,7 +55,8 @@ impl Torrent {
         if self.granted >= GRANTS_FREE + self.seeding.given() / GRANTS_PART {
             return;
         }
-        let mut pieces = wire::allowed_fast(address, &self.hello.info_hash, self.hello.pieces, ALLOWED_FAST);
+        let mut pieces =
+            wire::allowed_fast(address, &self.hello.info_hash, self.layout.pieces(), ALLOWED_FAST);
         let mut bytes = 0;
         pieces.retain(|&piece| {
             let with_it = bytes + u64::from(self.layout.piece_len(piece));

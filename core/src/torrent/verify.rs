@@ -13,7 +13,7 @@ use crate::peer::CloseReason;
 impl Torrent {
     /// The files hold all of `piece`, and this is its hash.
     pub(super) fn hashed(&mut self, piece: PieceIndex, digest: Digest, turn: &mut Turn<'_>) {
-        if self.metainfo.info.piece_hash(piece) == Some(digest) {
+        if self.piece_hash(piece) == Some(digest) {
             self.passed(piece, turn);
         } else {
             self.failed(piece, turn);
@@ -31,6 +31,7 @@ impl Torrent {
         self.have(piece, turn);
         if self.picker.is_complete() {
             self.write_no_more(turn);
+            self.fetched_all = true;
             self.finish(turn);
         }
     }
@@ -74,7 +75,7 @@ impl Torrent {
     }
 
     /// Has nothing more to do with the peer at `address`.
-    fn ban(&mut self, address: SocketAddr, turn: &mut Turn<'_>) {
+    pub(super) fn ban(&mut self, address: SocketAddr, turn: &mut Turn<'_>) {
         self.known.ban(address);
         let here: Vec<PeerKey> =
             self.peers.iter().filter(|(_, slot)| slot.address == address).map(|(key, _)| key).collect();
@@ -111,7 +112,9 @@ impl Torrent {
             turn.out.push(Action::Save(Bytes::new()));
         }
         turn.out.push(Action::Event(Event::Finished { torrent: self.id }));
-        self.announce_completed(turn);
+        if self.fetched_all {
+            self.announce_completed(turn);
+        }
         self.close_seeds(turn);
     }
 }

@@ -8,6 +8,8 @@ use super::source::{Source, Sources};
 /// What a torrent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TorrentState {
+    /// Nothing but its info-hash is known: the rest is fetched from peers.
+    FetchingMetadata,
     /// Looking at, or hashing, what is already on disk.
     Checking,
     /// Some pieces are missing.
@@ -27,6 +29,8 @@ pub enum TorrentState {
 pub struct TorrentStatus {
     /// What it is doing.
     pub state: TorrentState,
+    /// How far its metadata is, while it is being fetched.
+    pub metadata: Option<MetadataStatus>,
     /// Bytes of verified pieces, padding left out.
     pub bytes_done: u64,
     /// Bytes of all pieces, padding left out.
@@ -49,6 +53,17 @@ pub struct TorrentStatus {
     pub peers_from: Sources,
     /// What went over the wire.
     pub traffic: Traffic,
+}
+
+/// How much of a torrent's metadata is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetadataStatus {
+    /// Pieces of 16 KiB that are there.
+    pub pieces_done: u32,
+    /// All pieces; 0 as long as nobody has said how many there are.
+    pub pieces_total: u32,
+    /// Connected peers that offer it.
+    pub peers: u32,
 }
 
 /// Bytes over the wire since the start, and rates now.

@@ -84,7 +84,7 @@ impl Ear {
         match message {
             Message::Bitfield(bits) => {
                 assert!(!self.began, "a bitfield comes first");
-                Bitfield::from_wire(&bits, hello.pieces).expect("a bitfield of the torrent");
+                Bitfield::from_wire(&bits, hello.pieces.unwrap_or(0)).expect("a bitfield of the torrent");
             }
             Message::HaveAll | Message::HaveNone => assert!(!self.began && reserved.fast(), "comes first"),
             Message::AllowedFast(piece) => {
@@ -103,7 +103,7 @@ impl Ear {
             Message::Piece { block, .. } => {
                 assert_eq!(self.blocks.pop_front(), Some(block), "not what was to be served");
             }
-            Message::Have(piece) => assert!(piece.0 < hello.pieces),
+            Message::Have(piece) => assert!(Some(piece.0) < hello.pieces),
             Message::KeepAlive | Message::Interested | Message::NotInterested | Message::Cancel(_) => {}
             Message::Port(_) | Message::Unknown { .. } => panic!("{message:?} is never said"),
         }

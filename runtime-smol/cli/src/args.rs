@@ -18,6 +18,7 @@ const ABOUT: &str = "Downloads and seeds torrents, makes them, and checks what t
 const EXAMPLES: &str = "\
 Examples:
   pieceful get debian.torrent -o Downloads      download, verify, exit
+  pieceful get 'magnet:?xt=...' -o Downloads    the same with a magnet link
   pieceful get *.torrent -o Downloads           many at once
   pieceful seed debian.torrent Downloads        give what is there to others
   pieceful info debian.torrent                  what is in it
@@ -64,6 +65,8 @@ const GET_EXAMPLES: &str = "\
 Examples:
   pieceful get debian.torrent -o Downloads
   pieceful get a.torrent b.torrent -o Downloads --max-download 2M
+  pieceful get 'magnet:?xt=urn:btih:...' -o Downloads
+  pieceful get 'magnet:?xt=urn:btih:...' --metadata-only -o debian.torrent
   pieceful get big.torrent -o /srv --peer 192.168.1.7:6881 --sequential
   pieceful get debian.torrent -o Downloads --seed --ratio 1.5
   pieceful get debian.torrent -o Downloads --json | jq .
@@ -73,12 +76,19 @@ alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (
 a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once every download \
 is complete.
 
+What a magnet link names is fetched from peers first, and kept for the next run. Its trackers are \
+asked, and the peers it names (x.pe) are called, unless they are this machine.
+
 RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024, \
 or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB. \
 TIME is a number with s, m, h or d: 90m, 12h, 2d.
 
 With --json each line on stdout is one object:
   {\"event\":\"listening\",\"address\":\"IP:PORT\"}
+  {\"event\":\"metadata_progress\",\"torrent\":HEX,\"pieces_done\":N,
+   \"pieces_total\":N,\"peers\":N}            each second, before the next
+  {\"event\":\"metadata\",\"torrent\":HEX,\"name\":TEXT,\"bytes_total\":N,
+   \"pieces\":N}                           what a magnet link leads to
   {\"event\":\"progress\",\"torrent\":HEX,\"bytes_done\":N,\"bytes_total\":N,
    \"down_rate\":N,\"up_rate\":N,\"peers\":N,\"peers_from\":FROM,\"known_from\":FROM}
       after the check, then each second
@@ -96,12 +106,15 @@ tracker's trouble, a banned peer and the like: the run goes on.";
 #[command(after_help = GET_EXAMPLES)]
 #[command(mut_arg("ratio", |arg| arg.requires("seed")), mut_arg("seed_time", |arg| arg.requires("seed")))]
 pub(crate) struct Get {
-    /// A .torrent file; may be given several times
+    /// A .torrent file or a magnet link; may be given several times
     #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::FilePath)]
     pub(crate) sources: Vec<String>,
-    /// Folder to download into, made if missing
+    /// Folder to download into, made if missing; with --metadata-only, the file to write
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
+    /// Make a .torrent file of a magnet link, and download nothing
+    #[arg(long, conflicts_with_all = ["seed", "sequential", "allocation"])]
+    pub(crate) metadata_only: bool,
 
     #[command(flatten)]
     pub(crate) peers: Peers,

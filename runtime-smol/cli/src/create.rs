@@ -19,23 +19,7 @@ use crate::{output, units, workers};
 /// Hashes, writes, and says what came of it.
 pub(crate) fn run(args: &Create) -> Result<Outcome, Failure> {
     // Hashing may take an hour: what stands in the way shows before.
-    let folder = folder_of(&args.output);
-    if args.output.is_dir() {
-        return Err(Failure::new(format!("{} is a folder", args.output.display())).advice(format!(
-            "name the file to write with -o, such as {}",
-            args.output.join("x.torrent").display()
-        )));
-    }
-    if !folder.is_dir() {
-        return Err(Failure::new(format!("there is no folder {}", folder.display()))
-            .advice("make it first, or choose another place with -o"));
-    }
-    if !args.overwrite && args.output.symlink_metadata().is_ok() {
-        return Err(in_the_way(&args.output));
-    }
-    if let Err(errno) = rustix::fs::access(folder, Access::WRITE_OK) {
-        return Err(unwritable(&args.output, &errno.into()));
-    }
+    see_to_place(&args.output, args.overwrite)?;
     let created = make(&args.path, wishes(args), &|| true)?;
     write(&args.output, &created.torrent, args.overwrite)?;
     for skipped in &created.skipped {
@@ -93,8 +77,27 @@ fn why_not(error: &CreateError, path: &Path) -> Failure {
     }
 }
 
+/// Whether a .torrent file can be written to `path`, as far as that can be told beforehand.
+pub(crate) fn see_to_place(path: &Path, overwrite: bool) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    if path.is_dir() {
+        return Err(Failure::new(format!("{} is a folder", path.display())).advice(format!(
+            "name the file to write with -o, such as {}",
+            path.join("x.torrent").display()
+        )));
+    }
+    if !folder.is_dir() {
+        return Err(Failure::new(format!("there is no folder {}", folder.display()))
+            .advice("make it first, or choose another place with -o"));
+    }
+    if !overwrite && path.symlink_metadata().is_ok() {
+        return Err(in_the_way(path));
+    }
+    rustix::fs::access(folder, Access::WRITE_OK).map_err(|errno| unwritable(path, &errno.into()))
+}
+
 /// Writes the whole file or nothing.
-fn write(path: &Path, torrent: &[u8], overwrite: bool) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, torrent: &[u8], overwrite: bool) -> Result<(), Failure> {
     let unwritable = |error: io::Error| unwritable(path, &error);
     let mut file = tempfile::Builder::new()
         .prefix(".pieceful-")

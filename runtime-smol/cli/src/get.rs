@@ -4,15 +4,23 @@ use pieceful_core::engine::{AddTorrent, PieceOrder, SeedingLimits};
 
 use crate::args::Get;
 use crate::errors::{Failure, Outcome};
-use crate::source;
 use crate::swarm::{self, Goal, Plan};
+use crate::{create, source};
 
 /// Downloads; the sentence of a failure says what to do.
 pub(crate) fn run(args: &Get) -> Result<Outcome, Failure> {
+    let goal = match (args.metadata_only, args.seed) {
+        (true, _) => Goal::Metadata { overwrite: args.overwrite },
+        (false, true) => Goal::DownloadThenSeed,
+        (false, false) => Goal::Download,
+    };
+    if args.metadata_only {
+        see_to_place(args)?;
+    }
     swarm::run(&Plan {
-        goal: if args.seed { Goal::DownloadThenSeed } else { Goal::Download },
+        goal,
         sources: &args.sources,
-        read: source::to_download,
+        read: if args.metadata_only { source::to_complete } else { source::to_download },
         folder: &args.output,
         peers: &args.peers,
         telling: &args.telling,
@@ -23,7 +31,17 @@ pub(crate) fn run(args: &Get) -> Result<Outcome, Failure> {
             order: if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() },
             allocation: args.allocation.into(),
             overwrite: args.overwrite,
+            metadata_only: args.metadata_only,
             ..usual
         },
     })
+}
+
+/// Sees that the one .torrent file that is to be made can be.
+fn see_to_place(args: &Get) -> Result<(), Failure> {
+    if args.sources.len() > 1 {
+        return Err(Failure::new("--metadata-only makes one file, and several links are named")
+            .advice("run it once for each of them"));
+    }
+    create::see_to_place(&args.output, args.overwrite)
 }

@@ -12,7 +12,7 @@ pub(crate) fn run(args: &Seed) -> Result<Outcome, Failure> {
     swarm::run(&Plan {
         goal: Goal::Seed,
         sources: &args.torrents,
-        read: source::torrent,
+        read: source::to_serve,
         folder: &args.folder,
         peers: &args.peers,
         telling: &args.telling,

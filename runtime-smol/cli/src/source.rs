@@ -2,18 +2,33 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::sync::Arc;
 
+use pieceful_core::engine::What;
 use pieceful_core::metainfo::{FILE_LEN_MAX, Magnet, MagnetError, Metainfo, MetainfoError};
 
 use crate::errors::{Failure, io_advice};
 
 /// A torrent to download.
-pub(crate) fn to_download(named: &str) -> Result<Metainfo, Failure> {
+pub(crate) fn to_download(named: &str) -> Result<What, Failure> {
     if is_magnet(named) {
-        return Err(Failure::new("magnet links cannot be downloaded yet, that comes with a later version")
-            .advice("get the .torrent file and name that"));
+        return magnet(named).map(What::from);
     }
-    torrent(named)
+    torrent(named).map(|torrent| Arc::new(torrent).into())
+}
+
+/// A torrent to serve.
+pub(crate) fn to_serve(named: &str) -> Result<What, Failure> {
+    torrent(named).map(|torrent| Arc::new(torrent).into())
+}
+
+/// A torrent of which only the magnet link is there.
+pub(crate) fn to_complete(named: &str) -> Result<What, Failure> {
+    if is_magnet(named) {
+        return magnet(named).map(What::from);
+    }
+    Err(Failure::new(format!("{named} is no magnet link"))
+        .advice("--metadata-only makes a .torrent file of a magnet link"))
 }
 
 /// The magnet link `named`.

@@ -5,6 +5,7 @@ mod flood;
 mod rude;
 mod sharer;
 mod taker;
+mod teller;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub use flood::{Flood, Flooder};
 pub use rude::{Rude, Slow};
 pub use sharer::{Answer, Offer, Sharer};
 pub use taker::Taker;
+pub use teller::{Teller, Told};
 
 use crate::script::{MakeScript, Talk};
 use crate::words;

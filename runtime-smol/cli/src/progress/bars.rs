@@ -10,6 +10,7 @@ use pieceful_core::engine::{TorrentState, TorrentStatus};
 use rustix::stdio::stderr;
 use rustix::termios::tcgetwinsize;
 
+use super::lines::metadata_line;
 use super::{Shown, Totals};
 use crate::units;
 
@@ -120,6 +121,13 @@ impl Bars {
         }
     }
 
+    /// The torrent is called otherwise from now on.
+    pub(super) fn renamed(&self, torrent: usize, name: &str) {
+        if let Some(Some(row)) = self.bars.get(torrent) {
+            row.bar.set_prefix(name.to_owned());
+        }
+    }
+
     fn remove(&mut self, torrent: usize) {
         if self.ended.len() <= torrent {
             self.ended.resize(torrent + 1, false);
@@ -184,6 +192,8 @@ impl Row {
         if shown.is_serving(status) {
             let words = serving_words(status, width);
             self.set(status.traffic.payload_up, shown.to_give(status), words);
+        } else if let Some(metadata) = &status.metadata {
+            self.set(metadata.pieces_done.into(), metadata.pieces_total.into(), words(status, width));
         } else if status.state == TorrentState::Checking {
             self.set(status.pieces_checked.into(), status.pieces_total.into(), words(status, width));
         } else {
@@ -221,6 +231,8 @@ fn words(status: &TorrentStatus, width: Width) -> String {
     let fraction =
         |part: u32| format!("{}/{}", units::count(part.into()), units::count(status.pieces_total.into()));
     match status.state {
+        TorrentState::FetchingMetadata if width == Width::Narrow => String::from("metadata"),
+        TorrentState::FetchingMetadata => metadata_line(status),
         TorrentState::Checking if width == Width::Narrow => String::from("checking"),
         TorrentState::Checking => format!("checking {}", fraction(status.pieces_checked)),
         TorrentState::Downloading => {

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use pieceful_core::engine::{Source, Sources, TorrentStatus};
+use pieceful_core::engine::{MetadataStatus, Source, Sources, TorrentStatus};
+use pieceful_core::metainfo::Info;
 use serde::Serialize;
 
 use super::Shown;
@@ -14,6 +15,18 @@ use crate::json;
 enum Line<'a> {
     Listening {
         address: SocketAddr,
+    },
+    MetadataProgress {
+        torrent: String,
+        pieces_done: u32,
+        pieces_total: u32,
+        peers: u32,
+    },
+    Metadata {
+        torrent: String,
+        name: &'a str,
+        bytes_total: u64,
+        pieces: u32,
     },
     Progress {
         torrent: String,
@@ -66,6 +79,24 @@ impl BySource {
 
 pub(super) fn listening(address: SocketAddr) -> Result<(), Failure> {
     json::line(&Line::Listening { address })
+}
+
+pub(super) fn metadata_progress(shown: &Shown, status: &MetadataStatus) -> Result<(), Failure> {
+    json::line(&Line::MetadataProgress {
+        torrent: shown.info_hash.to_hex(),
+        pieces_done: status.pieces_done,
+        pieces_total: status.pieces_total,
+        peers: status.peers,
+    })
+}
+
+pub(super) fn metadata(shown: &Shown, info: &Info) -> Result<(), Failure> {
+    json::line(&Line::Metadata {
+        torrent: shown.info_hash.to_hex(),
+        name: &info.name,
+        bytes_total: info.stored_length(),
+        pieces: info.piece_count(),
+    })
 }
 
 pub(super) fn progress(shown: &Shown, status: &TorrentStatus) -> Result<(), Failure> {

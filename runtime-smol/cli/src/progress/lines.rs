@@ -80,10 +80,20 @@ fn serving_line(status: &TorrentStatus) -> String {
     format!("seeding, {rate}, {peers}, {} sent, ratio {ratio}", units::size(sent))
 }
 
+/// What there is to say about a torrent of which only the magnet link is there.
+pub(super) fn metadata_line(status: &TorrentStatus) -> String {
+    let peers = units::counted(u64::from(status.peers), "peer");
+    let percent = status.metadata.filter(|metadata| metadata.pieces_total > 0).map(|metadata| {
+        format!(", {}%", units::percent(metadata.pieces_done.into(), metadata.pieces_total.into()))
+    });
+    format!("getting the metadata: {peers}{}", percent.unwrap_or_default())
+}
+
 /// What there is to say about a torrent that is under way.
 fn line(status: &TorrentStatus) -> Option<String> {
     let total = units::count(u64::from(status.pieces_total));
     match status.state {
+        TorrentState::FetchingMetadata => Some(metadata_line(status)),
         TorrentState::Checking => {
             let checked = units::count(u64::from(status.pieces_checked));
             Some(format!("checking what is there, {checked} of {total} pieces"))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use pieceful_core::engine::{TorrentState, TorrentStatus};
 use pieceful_core::id::InfoHash;
+use pieceful_core::metainfo::Info;
 
 use crate::errors::{Failure, without_numbers};
 use crate::printable::printable;
@@ -91,6 +92,25 @@ impl Progress {
         self.torrents.push(shown);
     }
 
+    /// What a magnet link leads to is known.
+    pub(crate) fn known(&mut self, torrent: usize, info: &Info) -> Result<(), Failure> {
+        let shown = &mut self.torrents[torrent];
+        shown.name = printable(&info.name).into_owned();
+        let text = format!(
+            "{}: {} in {}",
+            shown.name,
+            units::size(info.stored_length()),
+            units::counted(info.stored_files().count() as u64, "file")
+        );
+        match &mut self.how {
+            How::Json => json::metadata(&self.torrents[torrent], info)?,
+            How::Bars(bars) => bars.renamed(torrent, &self.torrents[torrent].name),
+            How::Lines(_) | How::Quiet => {}
+        }
+        self.note(&text);
+        Ok(())
+    }
+
     /// How often numbers are worth pulling.
     pub(crate) fn interval(&self) -> Duration {
         match self.how {
@@ -136,6 +156,9 @@ impl Progress {
             How::Lines(lines) => lines.update(&self.torrents, statuses),
             How::Json => {
                 for (shown, status) in self.torrents.iter().zip(statuses) {
+                    if let Some(metadata) = status.as_ref().and_then(|status| status.metadata) {
+                        json::metadata_progress(shown, &metadata)?;
+                    }
                     // After the first event, which comes with the end of the check, until the last.
                     if let Some(status) = status.as_ref().filter(|_| shown.had.is_some() && !shown.ended) {
                         json::progress(shown, status)?;

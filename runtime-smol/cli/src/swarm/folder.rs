@@ -12,6 +12,9 @@ use crate::errors::{Failure, io_advice};
 /// Sees that there is a folder: makes the one to download into, and looks at the one to serve from.
 pub(super) fn see_to(plan: &Plan<'_>) -> Result<(), Failure> {
     let folder = plan.folder;
+    if let Goal::Metadata { .. } = plan.goal {
+        return Ok(()); // no folder, but a file, and that has been seen to
+    }
     if plan.goal == Goal::Seed {
         return fs::read_dir(folder).map(drop).map_err(|error| {
             Failure::new(format!("cannot read {}: {error}", folder.display()))

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use pieceful_core::engine::TorrentError;
+use pieceful_core::engine::{TorrentError, What};
 use pieceful_core::id::TorrentId;
-use pieceful_core::metainfo::Metainfo;
+use pieceful_core::metainfo::MetainfoError;
 
 use super::Plan;
 use crate::errors::{Failure, disk_advice};
@@ -20,6 +20,10 @@ pub(super) struct Member<'a> {
     pub(super) name: String,
     /// How many there are to ask.
     pub(super) trackers: usize,
+    /// Peers that its magnet link names.
+    pub(super) link_peers: usize,
+    /// A .torrent file, or a magnet link whose metadata has come.
+    pub(super) is_known: bool,
     pub(super) stage: Stage,
 }
 
@@ -45,9 +49,19 @@ impl Stage {
 }
 
 impl<'a> Member<'a> {
-    pub(super) fn new(source: &'a str, metainfo: &Metainfo, plan: &Plan<'_>) -> Self {
-        let trackers = metainfo.trackers.iter().map(Vec::len).sum::<usize>() + plan.peers.trackers.len();
-        Self { id: None, source, name: metainfo.info.name.clone(), trackers, stage: Stage::Fetching }
+    pub(super) fn new(source: &'a str, what: &What, plan: &Plan<'_>) -> Self {
+        let (name, trackers, link_peers) = match what {
+            What::Metainfo(metainfo) => {
+                (metainfo.info.name.clone(), metainfo.trackers.iter().map(Vec::len).sum::<usize>(), 0)
+            }
+            What::Magnet(magnet) => {
+                let name = magnet.name.clone().unwrap_or_else(|| magnet.info_hash.to_hex());
+                (name, magnet.trackers.len(), magnet.peers.len())
+            }
+        };
+        let is_known = matches!(what, What::Metainfo(_));
+        let trackers = trackers + plan.peers.trackers.len();
+        Self { id: None, source, name, trackers, link_peers, is_known, stage: Stage::Fetching }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -56,7 +70,7 @@ impl<'a> Member<'a> {
 
     /// Whether nobody will hear of us.
     pub(super) fn is_hidden(&self, plan: &Plan<'_>) -> bool {
-        self.trackers + plan.peers.peers.len() == 0
+        self.trackers + self.link_peers + plan.peers.peers.len() == 0
     }
 
     /// Why it cannot go on, and what to do.
@@ -77,6 +91,12 @@ impl<'a> Member<'a> {
         match error {
             TorrentError::OtherData { .. } => {
                 failure.advice("use --overwrite to replace it, or choose another folder with -o")
+            }
+            TorrentError::Metadata(MetainfoError::OnlyV2) => {
+                failure.advice("look for a v1 or hybrid torrent of the same files")
+            }
+            TorrentError::Metadata(_) | TorrentError::TwoTorrents => {
+                failure.advice("look for another torrent of the same files")
             }
             TorrentError::Disk(error) => failure.advice(disk_advice(error, plan.folder)),
             TorrentError::Incomplete { missing, pieces } => {

@@ -6,16 +6,15 @@ mod notes;
 mod session;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_lite::FutureExt as _;
-use pieceful_core::engine::{AddTorrent, Event, SeedingLimits, TorrentState, TorrentStatus};
+use pieceful_core::engine::{AddTorrent, Event, SeedingLimits, TorrentState, TorrentStatus, What};
 use pieceful_core::id::TorrentId;
-use pieceful_core::metainfo::Metainfo;
 use pieceful_smol::{Events, Session, SessionEvent};
 
 use crate::args::{Peers, Telling};
+use crate::create;
 use crate::errors::{Failure, Outcome};
 use crate::progress::{Progress, Wish};
 use crate::signals::{self, Interrupt};
@@ -28,8 +27,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) goal: Goal,
     pub(crate) sources: &'a [String],
     /// Reads a source.
-    pub(crate) read: fn(&str) -> Result<Metainfo, Failure>,
-    /// Where the files lie, or will lie.
+    pub(crate) read: fn(&str) -> Result<What, Failure>,
+    /// Where the files lie, or will lie; of metadata alone, the .torrent file to be.
     pub(crate) folder: &'a Path,
     pub(crate) peers: &'a Peers,
     pub(crate) telling: &'a Telling,
@@ -44,6 +43,11 @@ pub(crate) struct Plan<'a> {
 /// When a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
+    /// Once a .torrent file is made of a magnet link.
+    Metadata {
+        /// In place of one that is there.
+        overwrite: bool,
+    },
     /// Once everything is here.
     Download,
     /// Once everything is here and enough of it is given, or the user has had enough.
@@ -87,13 +91,16 @@ async fn take_part(
 }
 
 /// Reads every SOURCE before anything is started, so that a mistyped one is noticed at once. One that is given
-/// twice counts once.
-fn load<'a>(plan: &Plan<'a>) -> Result<Vec<(&'a str, Arc<Metainfo>)>, Failure> {
-    let mut torrents: Vec<(&str, Arc<Metainfo>)> = Vec::new();
+/// twice counts once; if one of them is a .torrent file, that one, since it says more than a link.
+fn load<'a>(plan: &Plan<'a>) -> Result<Vec<(&'a str, What)>, Failure> {
+    let mut torrents: Vec<(&str, What)> = Vec::new();
     for named in plan.sources {
         let torrent = (plan.read)(named)?;
-        if torrents.iter().all(|(_, known)| known.info.info_hash != torrent.info.info_hash) {
-            torrents.push((named, Arc::new(torrent)));
+        let name = torrent.info_hash().on_the_wire();
+        match torrents.iter_mut().find(|(_, known)| known.info_hash().on_the_wire() == name) {
+            Some((_, known @ What::Magnet(_))) => *known = torrent,
+            Some((_, What::Metainfo(_))) => {}
+            None => torrents.push((named, torrent)),
         }
     }
     Ok(torrents)
@@ -113,19 +120,24 @@ struct Members<'a> {
 impl<'a> Members<'a> {
     async fn add(
         plan: &'a Plan<'a>,
-        torrents: Vec<(&'a str, Arc<Metainfo>)>,
+        torrents: Vec<(&'a str, What)>,
         session: &'a Session,
         progress: &mut Progress,
     ) -> Result<Self, Failure> {
         let events = session.events();
         let mut members =
             Self { plan, session, events, all: Vec::new(), notes: Notes::default(), ready: false };
-        for (place, (source, metainfo)) in torrents.into_iter().enumerate() {
-            let mut member = Member::new(source, &metainfo, plan);
-            progress.add(&member.name, metainfo.info.info_hash);
-            let added = session.add(spec(plan, metainfo), plan.folder).await;
+        for (place, (source, what)) in torrents.into_iter().enumerate() {
+            let mut member = Member::new(source, &what, plan);
+            progress.add(&member.name, what.info_hash());
+            let notes = match &what {
+                What::Magnet(magnet) => notes::of_link(magnet),
+                What::Metainfo(_) => Vec::new(),
+            };
+            let added = session.add(spec(plan, what), plan.folder).await;
             member.id = added.as_ref().ok().copied();
             members.all.push(member);
+            notes.iter().try_for_each(|note| progress.warn(place, note))?;
             if let Err(error) = added {
                 members.fail(place, session::why_not_added(&error), progress)?;
             }
@@ -171,6 +183,7 @@ impl<'a> Members<'a> {
             progress.warn(place, &note)?;
         }
         match event {
+            Event::MetadataReceived { .. } => self.know(place, progress).await?,
             // Of what is only served, numbers are worth nothing before all of it can be had.
             Event::Checked { pieces, .. } if self.plan.goal != Goal::Seed => {
                 if let Some(status) = self.status(place).await {
@@ -193,9 +206,28 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
+    /// What a magnet link leads to is known.
+    async fn know(&mut self, place: usize, progress: &mut Progress) -> Result<(), Failure> {
+        let Some(id) = self.all[place].id.filter(|_| !self.all[place].is_known) else { return Ok(()) };
+        let Some(metainfo) = self.session.metainfo(id).await else { return Ok(()) };
+        self.all[place].is_known = true;
+        self.all[place].name = metainfo.info.name.clone();
+        progress.known(place, &metainfo.info)?;
+        let Goal::Metadata { overwrite } = self.plan.goal else { return Ok(()) };
+        match create::write(self.plan.folder, &metainfo.to_torrent(), overwrite) {
+            Ok(()) => {
+                self.all[place].stage = Stage::Done;
+                progress.note(&format!("written to {}", self.plan.folder.display()));
+            }
+            Err(failure) => self.fail(place, failure, progress)?,
+        }
+        Ok(())
+    }
+
     /// Events were dropped: the states tell what they would have said.
     async fn catch_up(&mut self, progress: &mut Progress) -> Result<(), Failure> {
         for place in 0..self.all.len() {
+            self.know(place, progress).await?;
             match self.status(place).await.map(|status| status.state) {
                 Some(TorrentState::Seeding) => self.complete(place, progress).await?,
                 // Nobody else pauses a torrent.
@@ -223,6 +255,7 @@ impl<'a> Members<'a> {
         member.stage = if goal == Goal::Download { Stage::Done } else { Stage::Serving };
         if let Some(status) = self.status(place).await {
             match goal {
+                Goal::Metadata { .. } => {}
                 Goal::Download => progress.finished(place, &status)?,
                 Goal::DownloadThenSeed => progress.finished_and_serving(place, &status)?,
                 Goal::Seed => progress.serving(place),
@@ -287,7 +320,8 @@ impl<'a> Members<'a> {
     fn help(&mut self, statuses: &[Option<TorrentStatus>], progress: &mut Progress) -> Result<(), Failure> {
         for (place, (member, status)) in self.all.iter().zip(statuses).enumerate() {
             let Some(status) = status.filter(|_| member.stage == Stage::Fetching) else { continue };
-            let tried = notes::Tried { trackers: member.trackers, peers: self.plan.peers.peers.len() };
+            let (trackers, link_peers) = (member.trackers, member.link_peers);
+            let tried = notes::Tried { trackers, link_peers, peers: self.plan.peers.peers.len() };
             if let Some(help) = self.notes.help(&member.name, &status, &tried) {
                 progress.warn(place, &help)?;
             }
@@ -303,7 +337,9 @@ impl<'a> Members<'a> {
         } else {
             "stopping"
         });
-        if self.plan.goal == Goal::Download || self.all.iter().any(|member| member.stage == Stage::Fetching) {
+        if matches!(self.plan.goal, Goal::Download | Goal::Metadata { .. })
+            || self.all.iter().any(|member| member.stage == Stage::Fetching)
+        {
             return Ok(Outcome::Interrupted);
         }
         for place in 0..self.all.len() {
@@ -354,7 +390,9 @@ enum Happened {
 /// The torrent an event is about.
 fn subject(event: &Event) -> Option<TorrentId> {
     match event {
-        Event::Checked { torrent, .. }
+        Event::MetadataReceived { torrent }
+        | Event::MetadataFailed { torrent }
+        | Event::Checked { torrent, .. }
         | Event::Finished { torrent }
         | Event::SeedingDone { torrent }
         | Event::Failed { torrent, .. }
@@ -370,13 +408,13 @@ fn subject(event: &Event) -> Option<TorrentId> {
     }
 }
 
-fn spec(plan: &Plan<'_>, metainfo: Arc<Metainfo>) -> AddTorrent {
+fn spec(plan: &Plan<'_>, what: What) -> AddTorrent {
     let peers = plan.peers;
     (plan.spec)(AddTorrent {
         peers: peers.peers.clone(),
         trackers: peers.trackers.clone(),
         peers_max: peers.max_peers.map(std::num::NonZeroU32::get),
         seeding: plan.seeding,
-        ..AddTorrent::new(metainfo)
+        ..AddTorrent::new(what)
     })
 }

@@ -1,9 +1,12 @@
 //! What a run says in words: which events are worth a line, and what helps when nothing happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use pieceful_core::engine::{Event, TorrentState, TorrentStatus};
+use pieceful_core::metainfo::Magnet;
+use pieceful_core::scope::{self, NamedBy};
 
 use crate::units;
 
@@ -30,6 +33,8 @@ pub(super) struct Notes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tried {
     pub(super) trackers: usize,
+    /// Named by the magnet link.
+    pub(super) link_peers: usize,
     /// Given with `--peer`.
     pub(super) peers: usize,
 }
@@ -42,6 +47,7 @@ impl Notes {
                 .banned
                 .insert(peer.ip())
                 .then(|| format!("peer {peer} sent wrong data and is not asked again"))?,
+            Event::MetadataFailed { .. } => String::from("the metadata arrived damaged, fetching it again"),
             Event::PieceFailed { piece, .. } => format!("piece {piece} arrived damaged, fetching it again"),
             Event::TrackerFailed { url, error, .. } => {
                 self.tracker(name, url, format!("tracker {}: {error}", host(url)))?
@@ -65,12 +71,17 @@ impl Notes {
 
     /// What is being tried and what the user can do, once a download has had no peer for a while.
     pub(super) fn help(&mut self, name: &str, status: &TorrentStatus, tried: &Tried) -> Option<String> {
-        if status.state != TorrentState::Downloading || status.peers > 0 {
+        let is_served = match &status.metadata {
+            Some(metadata) => metadata.peers > 0,
+            None => status.state != TorrentState::Downloading || status.peers > 0,
+        };
+        if is_served {
             self.alone.remove(name);
             return None;
         }
         // Where nobody is being asked there is nothing to wait for.
-        let patience = if tried.trackers + tried.peers > 0 { HELP_AFTER } else { Duration::ZERO };
+        let patience =
+            if tried.trackers + tried.link_peers + tried.peers > 0 { HELP_AFTER } else { Duration::ZERO };
         let (since, patience) =
             self.alone.entry(String::from(name)).or_insert_with(|| (Instant::now(), patience));
         if since.elapsed() < *patience {
@@ -78,17 +89,53 @@ impl Notes {
         }
         *since = Instant::now();
         *patience = HELP_AGAIN;
-        Some(help(status.known_peers, tried))
+        Some(help(status.peers, status.known_peers, tried))
     }
 }
 
-fn help(known_peers: u32, tried: &Tried) -> String {
+/// What a user may not expect of a link.
+pub(super) fn of_link(magnet: &Magnet) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !magnet.select.is_empty() {
+        notes.push(String::from(
+            "the link selects some of the files (\"so\"), which comes later: all are fetched",
+        ));
+    }
+    if !magnet.web_seeds.is_empty() {
+        notes.push(String::from("the link names web seeds (\"ws\"), which come later: only peers are asked"));
+    }
+    for (host, port) in &magnet.peers {
+        match host.parse::<IpAddr>() {
+            Ok(ip) if scope::may_name(NamedBy::Torrent, ip) => {}
+            Ok(_) => notes.push(format!(
+                "the link's peer {host}:{port} is not called, since a link may not name this machine: if you trust \
+                 it, use --peer"
+            )),
+            Err(_) => notes.push(format!(
+                "the link's peer {host}:{port} is not called, since names are not looked up yet: use --peer with its \
+                 address"
+            )),
+        }
+    }
+    notes
+}
+
+fn help(peers: u32, known_peers: u32, tried: &Tried) -> String {
     let mut sources = Vec::new();
     if tried.trackers > 0 {
         sources.push(units::counted(tried.trackers as u64, "tracker"));
     }
     if tried.peers > 0 {
         sources.push(format!("{} given with --peer", units::counted(tried.peers as u64, "peer")));
+    }
+    if tried.link_peers > 0 {
+        sources.push(format!("{} named by the link", units::counted(tried.link_peers as u64, "peer")));
+    }
+    if peers > 0 {
+        let connected = units::counted(u64::from(peers), "peer");
+        return format!(
+            "{connected} connected, and nobody has the metadata yet; still trying, or add a peer with --peer"
+        );
     }
     if sources.is_empty() {
         return String::from(
@@ -129,9 +176,9 @@ mod tests {
 
     #[test]
     fn help_names_what_is_tried_and_what_to_do() {
-        let alone = help(0, &Tried { trackers: 0, peers: 0 });
+        let alone = help(0, 0, &Tried { trackers: 0, link_peers: 0, peers: 0 });
         assert!(alone.contains("no tracker") && alone.contains("--peer"), "{alone}");
-        let waiting = help(3, &Tried { trackers: 2, peers: 1 });
+        let waiting = help(0, 3, &Tried { trackers: 2, link_peers: 0, peers: 1 });
         assert!(waiting.contains("2 trackers and 1 peer given with --peer"), "{waiting}");
         assert!(waiting.contains("3 addresses known"), "{waiting}");
     }

@@ -130,6 +130,9 @@ pub(super) fn why_not_added(error: &AddError) -> Failure {
         AddError::Engine(engine::AddError::Layout) => {
             failure.advice("ask for a torrent that is made properly")
         }
+        AddError::Engine(engine::AddError::OnlyV2) => {
+            failure.advice("look for a link with \"xt=urn:btih:\" in it")
+        }
         AddError::Engine(engine::AddError::Duplicate) => failure.advice("name it once"),
         AddError::Engine(engine::AddError::Stopping) | AddError::Stopped => {
             failure.advice("run the same command again")

@@ -16,8 +16,8 @@ use super::share::{BYTES, Running, Share};
 use super::{Ran, run, text};
 
 /// A torrent, and a session that seeds it.
-struct Seeded {
-    share: Share,
+pub(crate) struct Seeded {
+    pub(crate) share: Share,
     session: Session,
 }
 
@@ -26,21 +26,21 @@ impl Seeded {
         Self::named("share")
     }
 
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let share = Share::named(name);
         let session = seed(fs::read(&share.torrent).unwrap(), &share.data());
         Self { share, session }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.session.listening()[0].to_string()
     }
 
-    fn torrent(&self) -> &str {
+    pub(crate) fn torrent(&self) -> &str {
         text(&self.share.torrent)
     }
 
-    fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.share.out()
     }
 
@@ -52,7 +52,7 @@ impl Seeded {
     }
 
     #[track_caller]
-    fn assert_downloaded(&self) {
+    pub(crate) fn assert_downloaded(&self) {
         self.share.assert_in(&self.out());
     }
 }
@@ -74,7 +74,7 @@ fn seed(torrent: Vec<u8>, folder: &Path) -> Session {
 }
 
 /// The JSON events of a run, by name.
-fn events(ran: &Ran) -> Vec<(String, Value)> {
+pub(crate) fn events(ran: &Ran) -> Vec<(String, Value)> {
     let event = |line: &str| {
         let value: Value = serde_json::from_str(line).unwrap();
         (String::from(value["event"].as_str().unwrap()), value)

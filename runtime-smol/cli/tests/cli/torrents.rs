@@ -220,14 +220,3 @@ fn what_is_no_torrent_is_refused_with_a_sentence() {
     }
     assert!(!folder.exists(), "nothing is made for a torrent that cannot be read");
 }
-
-#[test]
-fn a_magnet_link_is_not_downloaded_yet_and_get_says_so() {
-    let link = "magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
-    let ran = run(["get", link]);
-    assert!(ran.failed().contains("magnet links cannot be downloaded yet"), "{ran:?}");
-    let ran = run(["get", link, "--json"]);
-    let event = ran.json();
-    assert_eq!(event["event"], "error");
-    assert_eq!(event["message"], ran.failed());
-}

@@ -12,7 +12,7 @@ mod trackers;
 
 use std::collections::HashMap;
 
-use pieceful_core::engine::{Call, Event, FetchError, Input, Output, PeerStatus, Segment};
+use pieceful_core::engine::{Call, Event, FetchError, Input, Output, PeerStatus, Segment, What};
 use pieceful_core::id::ConnId;
 use pieceful_core::rng::Seed;
 
@@ -39,6 +39,13 @@ impl Scrubber {
         match call {
             Call::Add(mut spec) => {
                 spec.peers.iter_mut().for_each(|peer| *peer = disguise.socket_on(*peer));
+                if let What::Magnet(magnet) = &mut spec.what {
+                    for (host, _) in &mut magnet.peers {
+                        if let Ok(ip) = host.parse() {
+                            *host = disguise.on(ip).to_string();
+                        }
+                    }
+                }
                 Call::Add(spec)
             }
             Call::AddPeer(torrent, peer) => Call::AddPeer(torrent, disguise.socket_on(peer)),
