@@ -9,6 +9,7 @@
 //! What is no client on loopback implements [`Host`] itself, as the simulator does.
 
 mod host;
+mod magnet;
 mod real;
 mod seeding;
 mod simulated;
@@ -35,6 +36,8 @@ macro_rules! conforms {
             strangers_meet_through_a_tracker
             strangers_meet_through_a_friend_of_both
             two_torrents_go_at_once
+            a_magnet_link_and_a_seed_are_enough
+            metadata_that_is_wrong_is_had_of_somebody_else
             it_works_over_ipv6
             a_removed_torrent_leaves_its_files
             a_client_stops_in_time

@@ -10,6 +10,7 @@ use pieceful_core::engine::{AddTorrent, Event, TorrentError};
 use pieceful_core::id::TorrentId;
 
 use super::host::Host;
+pub use super::magnet::*;
 pub use super::seeding::*;
 
 pub(crate) const PIECE: u32 = 32 << 10;
