@@ -43,9 +43,11 @@ impl Aria2 {
             .arg(format!("--stop-with-process={}", std::process::id()))
             .args(more)
             .arg("--dir")
-            .arg(folder)
-            .arg("--torrent-file")
-            .arg(&torrent.file);
+            .arg(folder);
+        match &torrent.link {
+            Some(link) => command.arg(link),
+            None => command.arg("--torrent-file").arg(&torrent.file),
+        };
         let mut process = Process::start("aria2", command, place)?;
         process.wait_listening(address, place)?;
         Ok(Self { process, address })

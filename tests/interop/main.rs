@@ -44,6 +44,8 @@ enum Route {
     Http,
     /// The same, but we know it from the user alone.
     NamedHttp,
+    /// We have nothing but a magnet link that names such a tracker.
+    Magnet,
     /// opentracker over HTTP.
     OpentrackerHttp,
     /// opentracker over UDP.
@@ -60,7 +62,8 @@ enum Dialling {
 }
 
 /// Downloads from Transmission, which is slow: by which route, what.
-const FROM_TRANSMISSION: [(Route, Recipe); 5] = [
+const FROM_TRANSMISSION: [(Route, Recipe); 6] = [
+    (Route::Magnet, recipes::FILES),
     (Route::Peer, recipes::BIG_PIECES),
     (Route::Peer, recipes::FILES),
     (Route::Http, recipes::ONE_BYTE),
@@ -69,7 +72,9 @@ const FROM_TRANSMISSION: [(Route, Recipe); 5] = [
 ];
 
 /// Beside everything from the other two by every main route.
-const MORE: [(Program, Route, Recipe); 6] = [
+const MORE: [(Program, Route, Recipe); 8] = [
+    (Program::Libtorrent, Route::Magnet, recipes::FILES),
+    (Program::Aria2, Route::Magnet, recipes::SMALL_PIECES),
     (Program::Libtorrent, Route::Peer, recipes::FILES.by(Maker::Libtorrent)),
     (Program::Libtorrent, Route::Peer, recipes::FILES.by(Maker::Hybrid)),
     (Program::Libtorrent, Route::PeerV6, recipes::FORTY_MIB),
@@ -192,11 +197,12 @@ fn download(bench: &Bench, program: Program, route: Route, recipe: Recipe, drive
                 .and_then(|()| torrent.compare(&folder))
                 .map_err(|error| error.and(seeder.story()))
         }
-        Route::Http | Route::NamedHttp => {
+        Route::Http | Route::NamedHttp | Route::Magnet => {
             let tracker = Tracker::start()?;
             let torrent = recipe.make(bench, &[tracker.url()], &place)?;
             let (ours, told) = match route {
                 Route::Http => (None, Told::default()),
+                Route::Magnet => (Some(torrent.by_link()), Told::default()),
                 _ => {
                     let told = Told { trackers: vec![tracker.url()], ..Told::default() };
                     (Some(recipe.make(bench, &[], &place)?), told)

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pieceful_core::engine::{AddTorrent, Event, TorrentState, TorrentStatus};
+use pieceful_core::engine::{AddTorrent, Event, TorrentState, TorrentStatus, What};
 use pieceful_core::id::TorrentId;
 use pieceful_std::{Options, SessionEvent};
 use serde_json::Value;
@@ -74,7 +74,7 @@ fn download_by_program(
     place: &Place,
 ) -> Result<()> {
     let mut command = Command::new(pieceful);
-    command.arg("get").arg(&torrent.file).arg("-o").arg(folder).args([
+    command.arg("get").arg(torrent.typed()).arg("-o").arg(folder).args([
         "--listen",
         &listen(told).to_string(),
         "--json",
@@ -97,6 +97,13 @@ fn download_by_program(
         return Err(process.failure(&format!("pieceful get: {status}")));
     }
     said.dedup();
+    if torrent.link.is_some() {
+        let metadata = said.iter().position(|said| said == "metadata");
+        said.retain(|said| !said.starts_with("metadata"));
+        if metadata.is_none() {
+            return Err(process.failure("pieceful get said nothing of the metadata"));
+        }
+    }
     if said.first().is_none_or(|first| first != "listening")
         || said.get(1).is_none_or(|second| second != "progress")
         || said.last().is_none_or(|last| last != "finished")
@@ -123,10 +130,14 @@ impl Ours {
     pub(crate) fn start(driver: Driver, torrent: &Torrent, told: &Told, folder: &Path) -> Result<Self> {
         let mut options = Options { listen: vec![listen(told)], ..Options::default() };
         options.config.rates.upload = told.max_upload;
+        let what = match torrent.link {
+            Some(_) => What::from(torrent.metainfo.to_magnet()),
+            None => Arc::new(torrent.metainfo.clone()).into(),
+        };
         let spec = AddTorrent {
             peers: told.peers.clone(),
             trackers: told.trackers.clone(),
-            ..AddTorrent::new(Arc::new(torrent.metainfo.clone()))
+            ..AddTorrent::new(what)
         };
         let (session, torrent) = match driver {
             Driver::Std => {

@@ -1,7 +1,7 @@
 //! Ours as the seed: several clients at once take a torrent from us and from each other, or from us alone.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::libtorrent::Libtorrent;
 use crate::opentracker::Opentracker;
@@ -32,7 +32,7 @@ type Run = fn(&Bench, Recipe, Driver) -> Result<()>;
 /// What, who is needed for it, with which torrent, and how.
 type Row = (&'static str, &'static [Program], Recipe, Run);
 
-const ON_LOOPBACK: [Row; 10] = [
+const ON_LOOPBACK: [Row; 12] = [
     ("seed all three as we dial", &ALL_THREE, recipes::SMALL_PIECES, we_dial),
     ("seed all three as we dial", &ALL_THREE, recipes::BIG_PIECES, we_dial),
     ("seed all three as we dial", &ALL_THREE, recipes::FILES, we_dial),
@@ -40,6 +40,13 @@ const ON_LOOPBACK: [Row; 10] = [
     ("seed transmission that we dial by ipv6", &[Program::Transmission], recipes::SMALL_PIECES, we_dial_v6),
     ("seed libtorrent that dials by ipv6", &[Program::Libtorrent], recipes::FILES, libtorrent_dials_v6),
     ("seed libtorrent that has a magnet link", &[Program::Libtorrent], recipes::FILES, has_a_magnet_link),
+    (
+        "seed transmission that has a magnet link",
+        &[Program::Transmission],
+        recipes::SMALL_PIECES,
+        dial_a_link,
+    ),
+    ("seed aria2 that has a magnet link", &[Program::Aria2], recipes::FILES, aria2_has_a_magnet_link),
     ("seed beside a partial seed", &[Program::Libtorrent], recipes::FILES, partial_seed),
     ("seed within a limit", &[Program::Libtorrent], recipes::SMALL_PIECES, within_limit),
     ("seed, and be gone from opentracker", &[Program::Opentracker], recipes::ONE_BYTE, leave_tracker),
@@ -110,6 +117,44 @@ fn has_a_magnet_link(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()
     leecher.wait_complete(&place).map_err(|error| error.and(leecher.story()).and(seeder.tell()))?;
     torrent.compare(&folder)?;
     seeder.stop(&place)
+}
+
+/// Transmission knows the info-hash, and learns the rest of us once we have dialled.
+fn dial_a_link(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let folder = place.folder("theirs")?;
+    let leecher = bench.others.leech(Program::Transmission, &torrent.by_link(), &folder, None, &place)?;
+    let told = Told { peers: vec![leecher.address()], ..Told::default() };
+    let seeder = seed(driver, bench, &torrent, &told, &place)?;
+    takes_all(leecher, seeder, &torrent, &folder, &place)
+}
+
+/// aria2 learns of us from the tracker that its link names.
+fn aria2_has_a_magnet_link(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let tracker = Tracker::start()?;
+    let torrent = recipe.make(bench, &[tracker.url()], &place)?;
+    let mut seeder = seed(driver, bench, &torrent, &Told::default(), &place)?;
+    tracker.wait_seeder(&torrent.metainfo, &place).map_err(|error| error.and(seeder.tell()))?;
+    let folder = place.folder("theirs")?;
+    let leecher = bench.others.leech(Program::Aria2, &torrent.by_link(), &folder, None, &place)?;
+    takes_all(leecher, seeder, &torrent, &folder, &place)
+}
+
+fn takes_all(
+    mut leecher: Box<dyn Other>,
+    mut seeder: Seeder,
+    torrent: &Torrent,
+    folder: &Path,
+    place: &Place,
+) -> Result<()> {
+    leecher
+        .wait_complete(place)
+        .and_then(|()| torrent.compare(folder))
+        .map_err(|error| error.and(leecher.story()).and(seeder.tell()))?;
+    check_sent(&seeder, torrent, 1)?;
+    seeder.stop(place)
 }
 
 /// They learn of us, and of each other, from opentracker.

@@ -46,9 +46,10 @@ impl Transmission {
         process.wait_listening(rpc, place)?;
         process.wait_listening(address, place)?;
         let mut daemon = Self { process, address, rpc, session_id: String::new() };
-        let file = torrent.file.display().to_string();
-        daemon
-            .call("torrent-add", json!({ "filename": file, "download-dir": folder.display().to_string() }))?;
+        daemon.call(
+            "torrent-add",
+            json!({ "filename": torrent.typed(), "download-dir": folder.display().to_string() }),
+        )?;
         Ok(daemon)
     }
 

@@ -105,7 +105,7 @@ impl Recipe {
             create(&bench.pieceful, &source, &file, self.piece_length, trackers)?;
         }
         let metainfo = Metainfo::parse(fs::read(&file)?).map_err(|error| Failure::new(error.to_string()))?;
-        Ok(Torrent { file, metainfo, source })
+        Ok(Torrent { file, metainfo, source, link: None })
     }
 }
 
@@ -121,15 +121,27 @@ fn create(pieceful: &Path, source: &Path, file: &Path, piece_length: u32, tracke
 }
 
 /// A torrent file and what it is of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Torrent {
     pub(crate) file: PathBuf,
     pub(crate) metainfo: Metainfo,
     /// The file or folder it was made from.
     pub(crate) source: PathBuf,
+    /// Its magnet link, if that is all that whoever gets this is to have of it.
+    pub(crate) link: Option<String>,
 }
 
 impl Torrent {
+    /// The same torrent for somebody who has only its link.
+    pub(crate) fn by_link(&self) -> Self {
+        Self { link: Some(self.metainfo.to_magnet().to_string()), ..self.clone() }
+    }
+
+    /// What is typed to get it: the file, or the link.
+    pub(crate) fn typed(&self) -> String {
+        self.link.clone().unwrap_or_else(|| self.file.display().to_string())
+    }
+
     /// An error unless `folder` has the torrent's files, all of them and nothing else, byte for byte.
     pub(crate) fn compare(&self, folder: &Path) -> Result<()> {
         self.compare_those(folder, |_| true, |_| true)
