@@ -17,6 +17,7 @@ pub mod picker;
 pub mod swarm;
 pub mod tape;
 pub mod udp_tracker;
+pub mod ut_metadata;
 pub mod ut_pex;
 pub mod wire;
 
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("extended", extended::run),
     ("ut_pex", ut_pex::run),
     ("lsd", lsd::run),
+    ("ut_metadata", ut_metadata::run),
     ("peer", peer::run),
     ("http_tracker", http_tracker::run),
     ("udp_tracker", udp_tracker::run),
