@@ -72,7 +72,7 @@ struct Parts {
     recorder: Option<Recorder>,
     clock: Clock,
     listeners: Vec<TcpListener>,
-    listening: Vec<SocketAddr>,
+    datagrams: Datagrams,
     saver: Saver,
     events: Arc<Hub>,
     disk_workers: usize,
@@ -80,12 +80,14 @@ struct Parts {
 
 /// Binds, opens and starts everything a session is made of.
 pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) -> Result<Started, StartError> {
-    let Options { listen, mut config, state: _, disk_workers, seed, record } = options;
+    let Options { listen, udp_port, mut config, state: _, disk_workers, seed, record } = options;
     let (listeners, listening): (Vec<_>, Vec<_>) = listeners(&listen)?.into_iter().unzip();
     prepare_dht(&mut config, store.as_ref(), record.as_ref());
     let seed = seed.map_or_else(entropy::seed, Ok).map_err(StartError::System)?;
     let saver = Saver::start(store).map_err(StartError::System)?;
+    let datagrams = Datagrams::bind_on(&listening, udp_port, config.lsd)?;
     config.listen_port = listening.first().map(SocketAddr::port);
+    config.udp_port = datagrams.port();
     config.unix_time = unix_time();
     let disk_workers = disk_workers.or_else(|| thread::available_parallelism().ok()).map_or(1, usize::from);
     let parts = Parts {
@@ -94,7 +96,7 @@ pub(crate) fn start(options: Options, store: Option<Store>, events: Arc<Hub>) ->
         recorder: prepare_tape(record.as_ref())?,
         clock: Clock::start(),
         listeners,
-        listening: listening.clone(),
+        datagrams,
         saver,
         events: Arc::clone(&events),
         disk_workers,
@@ -187,8 +189,7 @@ impl Host {
         let accepting = parts.listeners.into_iter().filter_map(|socket| Async::new(socket).ok());
         let accepting = accepting.map(|socket| executor.spawn(listener::accept(socket, Rc::clone(&inbox))));
         let accepting = accepting.collect();
-        let udp = Datagrams::bind(&parts.listening, parts.config.lsd)
-            .convert(|socket| Async::new(socket).map(Rc::new));
+        let udp = parts.datagrams.convert(|socket| Async::new(socket).map(Rc::new));
         let scratch = datagram::scratch();
         let mut tasks: Vec<Task<()>> = udp
             .sockets()

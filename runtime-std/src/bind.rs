@@ -88,6 +88,28 @@ impl Datagrams {
         }
         Self(sockets)
     }
+
+    /// As [`bind`](Self::bind), with a UDP port of its own if `port` says so: it has to be had then.
+    pub fn bind_on(listening: &[SocketAddr], port: Option<u16>, groups: bool) -> Result<Self, StartError> {
+        let Some(port) = port else { return Ok(Self::bind(listening, groups)) };
+        let wanted: Vec<_> = listening.iter().map(|own| SocketAddr::new(own.ip(), port)).collect();
+        let sockets = Self::bind(&wanted, groups);
+        for v4 in [true, false] {
+            let first = wanted.iter().find(|address| address.is_ipv4() == v4);
+            if let Some(&address) = first.filter(|first| sockets.addresses().all(|own| own != **first))
+                && let Err(source) = datagram(address)
+            {
+                return Err(StartError::Listen { address, source });
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// The port others reach us at.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.addresses().find(|own| !own.ip().is_multicast()).map(|own| own.port())
+    }
 }
 
 /// A socket that takes and sends what goes to the group of local discovery (BEP 14) on the network of `own`. It hears
@@ -222,6 +244,16 @@ mod tests {
         assert!(from("127.0.0.1:80").is_loopback());
         assert!(from("192.0.2.1:80").is_unspecified());
         assert_eq!(sockets.towards(GROUPS[0]).count(), 0, "neighbours are none of its business");
+    }
+
+    #[test]
+    fn a_udp_port_that_was_asked_for_is_had_or_named() {
+        let listening = [at("127.0.0.1:1")];
+        let free = Datagrams::bind(&[at("127.0.0.1:0")], false).port().unwrap();
+        let sockets = Datagrams::bind_on(&listening, Some(free), false).unwrap();
+        assert_eq!(sockets.port(), Some(free));
+        let error = Datagrams::bind_on(&listening, Some(free), false).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot listen on 127.0.0.1:{free}: ")), "{error}");
     }
 
     /// Our address towards others, if this machine has a network.

@@ -118,7 +118,7 @@ impl Drop for Last {
 
 /// Binds, opens and starts everything a session is made of.
 pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, StartError> {
-    let Options { listen, mut config, state, disk_workers, seed, record } = options;
+    let Options { listen, udp_port, mut config, state, disk_workers, seed, record } = options;
     let bound = listeners(&listen)?;
     let listening: Vec<SocketAddr> = bound.iter().map(|&(_, address)| address).collect();
     let store = state.map(Store::new);
@@ -127,7 +127,9 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
     let saver = Saver::start(store).map_err(StartError::System)?;
     let recorder = prepare_tape(record.as_ref())?;
     let clock = Clock::start();
+    let datagrams = Datagrams::bind_on(&listening, udp_port, config.lsd)?;
     config.listen_port = listening.first().map(SocketAddr::port);
+    config.udp_port = datagrams.port();
     config.unix_time = unix_time();
 
     let (sender, inbox) = mpsc::sync_channel(INBOX_MAX);
@@ -140,7 +142,7 @@ pub(crate) fn start(options: Options, events: Arc<Hub>) -> Result<Started, Start
     let host = Host {
         clock,
         listeners: each.flatten().collect(),
-        udp: Udp::start(Datagrams::bind(&listening, config.lsd), clock, &sender, &crew),
+        udp: Udp::start(datagrams, clock, &sender, &crew),
         streams: Vec::new(),
         to_flush: Vec::new(),
         lingering: VecDeque::new(),

@@ -35,7 +35,9 @@ pub const LINGER_TIME: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Where to accept connections over TCP, and on the same port UDP where that is free. Port 0 is any port.
     pub listen: Vec<SocketAddr>,
-    /// The engine's settings; `listen_port` and `unix_time` are filled in here.
+    /// Another UDP port than that: for the DHT, and to ask trackers from.
+    pub udp_port: Option<u16>,
+    /// The engine's settings; `listen_port`, `udp_port` and `unix_time` are filled in here.
     pub config: Config,
     /// The folder for what an engine wants kept for the next run; created when it is missing.
     pub state: Option<PathBuf>,
@@ -51,6 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            udp_port: None,
             config: Config { direct_blocks: true, ..Config::default() },
             state: None,
             disk_workers: None,

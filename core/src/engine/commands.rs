@@ -35,7 +35,7 @@ impl Engine {
             peer_id: self.peer_id,
             client_name: self.config.client_name.clone(),
             listen_port: self.config.listen_port,
-            dht_port: self.config.listen_port.filter(|_| self.dht.is_some()),
+            dht_port: self.config.udp_port.or(self.config.listen_port).filter(|_| self.dht.is_some()),
             direct_blocks: self.config.direct_blocks,
             peer: self.peer_limits(),
             peers_max: spec.peers_max.unwrap_or(limits.torrent_connections_max),

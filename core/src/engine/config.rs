@@ -17,6 +17,8 @@ pub struct Config {
     pub unix_time: Duration,
     /// The TCP port others can reach us at; told to trackers and peers.
     pub listen_port: Option<u16>,
+    /// The UDP port others can reach us at, if it is not the same; told to peers that take part in the DHT.
+    pub udp_port: Option<u16>,
     /// The two letters and four digits of the peer id (BEP 20), such as `*b"PF0100"`.
     pub client_tag: [u8; 6],
     /// The name told to peers in the extension handshake (BEP 10, `v`), such as `pieceful 0.1.0`.
@@ -65,6 +67,7 @@ impl Default for Config {
         Self {
             unix_time: Duration::ZERO,
             listen_port: None,
+            udp_port: None,
             client_tag: *b"PF0100",
             client_name: String::from(concat!("pieceful ", env!("CARGO_PKG_VERSION"))),
             pex: true,

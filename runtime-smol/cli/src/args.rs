@@ -226,6 +226,10 @@ pub(crate) struct Peers {
     #[arg(long, value_name = "HOST:PORT", value_parser = dht_node, conflicts_with = "no_dht",
           help_heading = "Finding peers")]
     pub(crate) dht_bootstrap: Vec<(String, u16)>,
+    /// The UDP port of the DHT, and to ask trackers from [default: that of --listen, where it is free]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..),
+          help_heading = "Finding peers")]
+    pub(crate) dht_port: Option<u16>,
     /// Take no part in the DHT
     #[arg(long, help_heading = "Finding peers")]
     pub(crate) no_dht: bool,

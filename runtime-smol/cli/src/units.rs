@@ -138,6 +138,14 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number))
 }
 
+/// `a`, `a and b`, `a, b and c`.
+pub(crate) fn list(words: &[String]) -> String {
+    match words {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 /// `42s`, `3m 07s`, `2h 05m`, `4d 03h`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();

@@ -193,11 +193,11 @@ impl Row {
             let words = serving_words(status, width);
             self.set(status.traffic.payload_up, shown.to_give(status), words);
         } else if let Some(metadata) = &status.metadata {
-            self.set(metadata.pieces_done.into(), metadata.pieces_total.into(), words(status, width));
+            self.set(metadata.pieces_done.into(), metadata.pieces_total.into(), words(shown, status, width));
         } else if status.state == TorrentState::Checking {
-            self.set(status.pieces_checked.into(), status.pieces_total.into(), words(status, width));
+            self.set(status.pieces_checked.into(), status.pieces_total.into(), words(shown, status, width));
         } else {
-            self.set(status.bytes_done, status.bytes_total, words(status, width));
+            self.set(status.bytes_done, status.bytes_total, words(shown, status, width));
         }
     }
 
@@ -227,12 +227,12 @@ fn paint(colour: &str, text: &str) -> String {
 }
 
 /// The words behind a bar.
-fn words(status: &TorrentStatus, width: Width) -> String {
+fn words(shown: &Shown, status: &TorrentStatus, width: Width) -> String {
     let fraction =
         |part: u32| format!("{}/{}", units::count(part.into()), units::count(status.pieces_total.into()));
     match status.state {
         TorrentState::FetchingMetadata if width == Width::Narrow => String::from("metadata"),
-        TorrentState::FetchingMetadata => metadata_line(status),
+        TorrentState::FetchingMetadata => metadata_line(shown, status),
         TorrentState::Checking if width == Width::Narrow => String::from("checking"),
         TorrentState::Checking => format!("checking {}", fraction(status.pieces_checked)),
         TorrentState::Downloading => {
@@ -242,11 +242,12 @@ fn words(status: &TorrentStatus, width: Width) -> String {
             let missing = status.bytes_total.saturating_sub(status.bytes_done);
             let left =
                 units::time_left(missing, status.traffic.down_rate).map(units::span).unwrap_or_default();
-            match width {
-                Width::Narrow => rate,
-                Width::Medium => format!("{pieces}  {rate:>10}  {peers}  {left}"),
-                Width::Wide if left.is_empty() => format!("{pieces} pieces  {rate:>10}  {peers}"),
-                Width::Wide => format!("{pieces} pieces  {rate:>10}  {peers}  {left} left"),
+            match (width, &shown.looking) {
+                (Width::Narrow, _) => rate,
+                (_, Some(looking)) => format!("{pieces}  {looking}"),
+                (Width::Medium, None) => format!("{pieces}  {rate:>10}  {peers}  {left}"),
+                (Width::Wide, None) if left.is_empty() => format!("{pieces} pieces  {rate:>10}  {peers}"),
+                (Width::Wide, None) => format!("{pieces} pieces  {rate:>10}  {peers}  {left} left"),
             }
         }
         TorrentState::Seeding => String::from("done"),

@@ -25,7 +25,7 @@ impl Lines {
     pub(super) fn update(&mut self, torrents: &[Shown], statuses: &[Option<TorrentStatus>]) {
         if is_due(&mut self.last, EVERY) {
             for (shown, status) in torrents.iter().zip(statuses) {
-                if let Some(line) = status.as_ref().and_then(line) {
+                if let Some(line) = status.as_ref().and_then(|status| line(shown, status)) {
                     eprintln!("{}: {line}", shown.name);
                 }
             }
@@ -81,7 +81,10 @@ fn serving_line(status: &TorrentStatus) -> String {
 }
 
 /// What there is to say about a torrent of which only the magnet link is there.
-pub(super) fn metadata_line(status: &TorrentStatus) -> String {
+pub(super) fn metadata_line(shown: &Shown, status: &TorrentStatus) -> String {
+    if let Some(looking) = &shown.looking {
+        return format!("getting the metadata, {looking}");
+    }
     let peers = units::counted(u64::from(status.peers), "peer");
     let percent = status.metadata.filter(|metadata| metadata.pieces_total > 0).map(|metadata| {
         format!(", {}%", units::percent(metadata.pieces_done.into(), metadata.pieces_total.into()))
@@ -90,10 +93,10 @@ pub(super) fn metadata_line(status: &TorrentStatus) -> String {
 }
 
 /// What there is to say about a torrent that is under way.
-fn line(status: &TorrentStatus) -> Option<String> {
+fn line(shown: &Shown, status: &TorrentStatus) -> Option<String> {
     let total = units::count(u64::from(status.pieces_total));
     match status.state {
-        TorrentState::FetchingMetadata => Some(metadata_line(status)),
+        TorrentState::FetchingMetadata => Some(metadata_line(shown, status)),
         TorrentState::Checking => {
             let checked = units::count(u64::from(status.pieces_checked));
             Some(format!("checking what is there, {checked} of {total} pieces"))
@@ -107,7 +110,11 @@ fn line(status: &TorrentStatus) -> Option<String> {
                 .map(|left| format!(", {} left", units::span(left)))
                 .unwrap_or_default();
             let percent = units::percent(status.bytes_done, status.bytes_total);
-            Some(format!("{percent}%, {done} of {total} pieces, {rate}, {peers}{left}"))
+            let going = match &shown.looking {
+                Some(looking) => looking.clone(),
+                None => format!("{rate}, {peers}{left}"),
+            };
+            Some(format!("{percent}%, {done} of {total} pieces, {going}"))
         }
         TorrentState::Seeding | TorrentState::Paused | TorrentState::Failed | TorrentState::Leaving => None,
     }

@@ -53,6 +53,8 @@ struct Shown {
     had: Option<u64>,
     /// Since when it is complete and there for others.
     serving: Option<Instant>,
+    /// While it has no peer: how one is looked for.
+    looking: Option<String>,
     /// How much of its size, in thousandths, makes a full bar of what was sent.
     ratio: u32,
     ended: bool,
@@ -86,6 +88,7 @@ impl Progress {
             started: Instant::now(),
             had: None,
             serving: None,
+            looking: None,
             ratio: self.ratio.unwrap_or(1_000),
             ended: false,
         };
@@ -147,6 +150,11 @@ impl Progress {
             self.note(&format!("{name}: going on with {done} of {total} that are there already"));
         }
         Ok(())
+    }
+
+    /// How peers of a torrent are looked for that has none.
+    pub(crate) fn looking(&mut self, torrent: usize, words: Option<String>) {
+        self.torrents[torrent].looking = words;
     }
 
     /// The numbers now.

@@ -7,6 +7,7 @@ use pieceful_core::id::TorrentId;
 use pieceful_core::metainfo::MetainfoError;
 
 use super::Plan;
+use super::notes::Tried;
 use crate::errors::{Failure, disk_advice};
 use crate::units;
 
@@ -24,6 +25,8 @@ pub(super) struct Member<'a> {
     pub(super) link_peers: usize,
     /// A .torrent file, or a magnet link whose metadata has come.
     pub(super) is_known: bool,
+    /// Only trackers may name peers (BEP 27).
+    pub(super) is_private: bool,
     pub(super) stage: Stage,
 }
 
@@ -60,17 +63,30 @@ impl<'a> Member<'a> {
             }
         };
         let is_known = matches!(what, What::Metainfo(_));
+        let is_private = matches!(what, What::Metainfo(metainfo) if metainfo.info.private);
         let trackers = trackers + plan.peers.trackers.len();
-        Self { id: None, source, name, trackers, link_peers, is_known, stage: Stage::Fetching }
+        Self { id: None, source, name, trackers, link_peers, is_known, is_private, stage: Stage::Fetching }
     }
 
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Done | Stage::Failed(_))
     }
 
-    /// Whether nobody will hear of us.
-    pub(super) fn is_hidden(&self, plan: &Plan<'_>) -> bool {
-        self.trackers + self.link_peers + plan.peers.peers.len() == 0
+    /// Where peers are looked for; `nodes` of the DHT answer, if we take part in it.
+    pub(super) fn tried(&self, nodes: Option<usize>, plan: &Plan<'_>) -> Tried {
+        Tried {
+            trackers: self.trackers,
+            link_peers: self.link_peers,
+            peers: plan.peers.peers.len(),
+            dht: nodes.filter(|_| !self.is_private),
+            lsd: !plan.peers.no_lsd && !self.is_private,
+        }
+    }
+
+    /// Whether nobody far away will hear of us.
+    pub(super) fn is_hidden(&self, nodes: Option<usize>, plan: &Plan<'_>) -> bool {
+        let tried = self.tried(nodes, plan);
+        tried.trackers + tried.link_peers + tried.peers == 0 && tried.dht.unwrap_or(0) == 0
     }
 
     /// Why it cannot go on, and what to do.

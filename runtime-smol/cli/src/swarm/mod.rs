@@ -153,8 +153,8 @@ impl<'a> Members<'a> {
             if now >= tick {
                 tick = now + progress.interval();
                 let statuses = self.statuses().await;
+                self.help(&statuses, progress).await?;
                 progress.update(&statuses)?;
-                self.help(&statuses, progress)?;
             }
             let happened = async { Happened::Event(self.events.next_timeout(tick - now).await) };
             let stopped = async {
@@ -211,6 +211,7 @@ impl<'a> Members<'a> {
         let Some(id) = self.all[place].id.filter(|_| !self.all[place].is_known) else { return Ok(()) };
         let Some(metainfo) = self.session.metainfo(id).await else { return Ok(()) };
         self.all[place].is_known = true;
+        self.all[place].is_private = metainfo.info.private;
         self.all[place].name = metainfo.info.name.clone();
         progress.known(place, &metainfo.info)?;
         let Goal::Metadata { overwrite } = self.plan.goal else { return Ok(()) };
@@ -308,25 +309,36 @@ impl<'a> Members<'a> {
         let until = until.strip_suffix(", ").map_or_else(String::new, |until| format!("{until} or "));
         let addresses: Vec<String> = self.session.listening().iter().map(ToString::to_string).collect();
         progress.note(&format!("seeding until {until}Ctrl-C, listening on {}", addresses.join(" and ")));
-        if let Some(place) =
-            self.all.iter().position(|member| member.stage == Stage::Serving && member.is_hidden(self.plan))
-        {
+        let nodes = self.dht_nodes().await;
+        let hidden =
+            |member: &Member<'_>| member.stage == Stage::Serving && member.is_hidden(nodes, self.plan);
+        if let Some(place) = self.all.iter().position(hidden) {
             progress.warn(place, notes::HIDDEN)?;
         }
         Ok(())
     }
 
-    /// Once nothing has come for a while: what is being tried, and what the user can do.
-    fn help(&mut self, statuses: &[Option<TorrentStatus>], progress: &mut Progress) -> Result<(), Failure> {
+    /// While there is nobody: what is being tried, and, once that has lasted for a while, what the user can do.
+    async fn help(
+        &mut self,
+        statuses: &[Option<TorrentStatus>],
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let nodes = self.dht_nodes().await;
         for (place, (member, status)) in self.all.iter().zip(statuses).enumerate() {
             let Some(status) = status.filter(|_| member.stage == Stage::Fetching) else { continue };
-            let (trackers, link_peers) = (member.trackers, member.link_peers);
-            let tried = notes::Tried { trackers, link_peers, peers: self.plan.peers.peers.len() };
+            let tried = member.tried(nodes, self.plan);
+            progress.looking(place, (status.peers == 0).then(|| tried.words(status.known_peers)));
             if let Some(help) = self.notes.help(&member.name, &status, &tried) {
                 progress.warn(place, &help)?;
             }
         }
         Ok(())
+    }
+
+    /// Nodes of the DHT that answer, if we take part in it.
+    async fn dht_nodes(&self) -> Option<usize> {
+        self.session.dht().await.map(|status| status.good())
     }
 
     /// The user has had enough: of giving, which is a good end, or of waiting.

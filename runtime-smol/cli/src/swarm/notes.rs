@@ -37,6 +37,28 @@ pub(super) struct Tried {
     pub(super) link_peers: usize,
     /// Given with `--peer`.
     pub(super) peers: usize,
+    /// Nodes of the DHT that answer, where it is asked.
+    pub(super) dht: Option<usize>,
+    /// The local network.
+    pub(super) lsd: bool,
+}
+
+impl Tried {
+    fn nothing(&self) -> bool {
+        self.trackers + self.link_peers + self.peers == 0 && self.dht.is_none() && !self.lsd
+    }
+
+    /// How peers are being looked for, in the few words that have room beside a bar.
+    pub(super) fn words(&self, known_peers: u32) -> String {
+        let peers = units::counted(u64::from(known_peers), "peer");
+        match (self.dht, self.trackers) {
+            (Some(nodes), _) => {
+                format!("asking the DHT: {}, {peers}", units::counted(nodes as u64, "node"))
+            }
+            (None, 0) => format!("looking for peers: {} known", units::count(u64::from(known_peers))),
+            (None, trackers) => format!("asking {}: {peers}", units::counted(trackers as u64, "tracker")),
+        }
+    }
 }
 
 impl Notes {
@@ -80,8 +102,7 @@ impl Notes {
             return None;
         }
         // Where nobody is being asked there is nothing to wait for.
-        let patience =
-            if tried.trackers + tried.link_peers + tried.peers > 0 { HELP_AFTER } else { Duration::ZERO };
+        let patience = if tried.nothing() { Duration::ZERO } else { HELP_AFTER };
         let (since, patience) =
             self.alone.entry(String::from(name)).or_insert_with(|| (Instant::now(), patience));
         if since.elapsed() < *patience {
@@ -131,6 +152,12 @@ fn help(peers: u32, known_peers: u32, tried: &Tried) -> String {
     if tried.link_peers > 0 {
         sources.push(format!("{} named by the link", units::counted(tried.link_peers as u64, "peer")));
     }
+    if let Some(nodes) = tried.dht {
+        sources.push(format!("the DHT ({})", units::counted(nodes as u64, "node")));
+    }
+    if tried.lsd {
+        sources.push(String::from("the local network"));
+    }
     if peers > 0 {
         let connected = units::counted(u64::from(peers), "peer");
         return format!(
@@ -147,9 +174,14 @@ fn help(peers: u32, known_peers: u32, tried: &Tried) -> String {
         1 => String::from("1 address known, no answer yet"),
         known => format!("{} addresses known, no answer yet", units::count(u64::from(known))),
     };
+    let first_node = match tried.dht {
+        Some(0) => ", a node of the DHT with --dht-bootstrap",
+        _ => "",
+    };
     format!(
-        "no peers yet: asking {}, {addresses}; still trying, or add a peer with --peer, a tracker with --tracker",
-        sources.join(" and ")
+        "no peers yet: asking {}, {addresses}; still trying, or add a peer with --peer, a tracker with \
+         --tracker{first_node}",
+        units::list(&sources)
     )
 }
 
@@ -175,11 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_bar_there_is_room_for_how_peers_are_looked_for() {
+        let dht = Tried { trackers: 2, link_peers: 0, peers: 0, dht: Some(41), lsd: true };
+        assert_eq!(dht.words(3), "asking the DHT: 41 nodes, 3 peers");
+        assert_eq!(Tried { dht: None, ..dht }.words(1), "asking 2 trackers: 1 peer");
+        assert_eq!(Tried { dht: None, trackers: 0, ..dht }.words(0), "looking for peers: 0 known");
+    }
+
+    #[test]
     fn help_names_what_is_tried_and_what_to_do() {
-        let alone = help(0, 0, &Tried { trackers: 0, link_peers: 0, peers: 0 });
+        let nothing = Tried { trackers: 0, link_peers: 0, peers: 0, dht: None, lsd: false };
+        let alone = help(0, 0, &nothing);
         assert!(alone.contains("no tracker") && alone.contains("--peer"), "{alone}");
-        let waiting = help(0, 3, &Tried { trackers: 2, link_peers: 0, peers: 1 });
+        let waiting = help(0, 3, &Tried { trackers: 2, peers: 1, ..nothing });
         assert!(waiting.contains("2 trackers and 1 peer given with --peer"), "{waiting}");
-        assert!(waiting.contains("3 addresses known"), "{waiting}");
+        assert!(waiting.contains("3 addresses known") && !waiting.contains("DHT"), "{waiting}");
+        let all = help(0, 0, &Tried { trackers: 1, dht: Some(0), lsd: true, ..nothing });
+        assert!(all.contains("asking 1 tracker, the DHT (0 nodes) and the local network"), "{all}");
+        assert!(all.contains("--dht-bootstrap"), "{all}");
     }
 }

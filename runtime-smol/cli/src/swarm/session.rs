@@ -59,7 +59,8 @@ fn start_on(
     listen: Vec<SocketAddr>,
     progress: &mut Progress,
 ) -> Result<Session, StartError> {
-    let mut options = Options { listen, state: state_folder(), ..Options::default() };
+    let mut options =
+        Options { listen, udp_port: plan.peers.dht_port, state: state_folder(), ..Options::default() };
     options.record = plan.telling.record.clone().map(|file| {
         let (payload, scrub) = (plan.telling.record_payload, plan.telling.record_scrub);
         RecordOptions { file, payload, scrub }
@@ -103,7 +104,9 @@ fn why_not_started(error: &StartError) -> Failure {
     let failure = Failure::new(error.to_string());
     match error {
         StartError::Listen { source, .. } => failure.advice(match source.kind() {
-            ErrorKind::AddrInUse => "another program has that port: choose another one with --listen",
+            ErrorKind::AddrInUse => {
+                "another program has that port: choose another one with --listen, or --dht-port"
+            }
             ErrorKind::AddrNotAvailable => "choose an address of this machine with --listen",
             ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
             _ => "choose another address with --listen",

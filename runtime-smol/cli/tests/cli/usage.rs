@@ -14,6 +14,8 @@ fn a_wrong_command_line_ends_with_status_2() {
         &["get", "x.torrent", "--listen", "6881"],
         &["get", "x.torrent", "--dht-bootstrap", "router.example"],
         &["get", "x.torrent", "--dht-bootstrap", "router.example:1", "--no-dht"],
+        &["get", "x.torrent", "--dht-port", "0"],
+        &["get", "x.torrent", "--dht-port", "65536"],
         &["get", "x.torrent", "--max-peers", "0"],
         &["get", "x.torrent", "--allocation", "some"],
         &["get", "x.torrent", "--ratio", "1"],
