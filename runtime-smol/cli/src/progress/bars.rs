@@ -232,7 +232,9 @@ fn words(shown: &Shown, status: &TorrentStatus, width: Width) -> String {
         |part: u32| format!("{}/{}", units::count(part.into()), units::count(status.pieces_total.into()));
     match status.state {
         TorrentState::FetchingMetadata if width == Width::Narrow => String::from("metadata"),
-        TorrentState::FetchingMetadata => metadata_line(shown, status),
+        TorrentState::FetchingMetadata => {
+            shown.looking.clone().unwrap_or_else(|| metadata_line(shown, status))
+        }
         TorrentState::Checking if width == Width::Narrow => String::from("checking"),
         TorrentState::Checking => format!("checking {}", fraction(status.pieces_checked)),
         TorrentState::Downloading => {
@@ -244,7 +246,7 @@ fn words(shown: &Shown, status: &TorrentStatus, width: Width) -> String {
                 units::time_left(missing, status.traffic.down_rate).map(units::span).unwrap_or_default();
             match (width, &shown.looking) {
                 (Width::Narrow, _) => rate,
-                (_, Some(looking)) => format!("{pieces}  {looking}"),
+                (_, Some(looking)) => looking.clone(),
                 (Width::Medium, None) => format!("{pieces}  {rate:>10}  {peers}  {left}"),
                 (Width::Wide, None) if left.is_empty() => format!("{pieces} pieces  {rate:>10}  {peers}"),
                 (Width::Wide, None) => format!("{pieces} pieces  {rate:>10}  {peers}  {left} left"),
