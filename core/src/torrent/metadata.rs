@@ -305,26 +305,25 @@ impl MetadataFetch {
         self.attempts.iter().any(|attempt| attempt.size == size)
     }
 
-    /// Tries sizes that are named, those first that failed least often, then those that most peers name.
+    /// Tries sizes that are named, as long as there is room, or an attempt that stalled gives way. That one may have its
+    /// turn again at once, in place of another that stalled.
     fn begin_attempts(&mut self, now: Instant) {
-        let mut named: BTreeMap<u32, u32> = BTreeMap::new();
-        for source in self.sources.values() {
-            *named.entry(source.size).or_default() += 1;
-        }
-        named.retain(|size, _| !self.is_tried(*size));
-        if named.is_empty() {
-            return;
-        }
-        let failures = |size: u32| self.failed.get(&size).copied().unwrap_or(0);
-        let mut next: Vec<_> =
-            named.iter().map(|(size, by)| (failures(*size), Reverse(*by), *size)).collect();
-        next.sort_unstable();
-        for (.., size) in next {
-            if self.attempts.len() == ATTEMPTS_MAX && !self.drop_stalled(now) {
-                return;
-            }
+        while let Some(size) = self.next_size()
+            && (self.attempts.len() < ATTEMPTS_MAX || self.drop_stalled(now))
+        {
             self.attempts.push(Attempt::new(size, now));
         }
+    }
+
+    /// Of the sizes that are named and not tried, the one that failed least often, then the one that most peers name.
+    fn next_size(&self) -> Option<u32> {
+        let mut named: BTreeMap<u32, u32> = BTreeMap::new();
+        for source in self.sources.values().filter(|source| !self.is_tried(source.size)) {
+            *named.entry(source.size).or_default() += 1;
+        }
+        let failures = |size: u32| self.failed.get(&size).copied().unwrap_or(0);
+        let next = named.into_iter().min_by_key(|&(size, by)| (failures(size), Reverse(by), size));
+        next.map(|(size, _)| size)
     }
 
     /// Gives up the attempt that has been without a piece for longest, if that is too long.
