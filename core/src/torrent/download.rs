@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Action, Counted, Slot, Task, Torrent, Turn};
+use crate::bitfield::Bitfield;
 use crate::chain::Chain;
 use crate::disk::DiskAction;
 use crate::id::{BLOCK_LEN, Block, PeerKey, PieceIndex};
@@ -21,6 +22,16 @@ const ONE_READ: u64 = 256 * 1024;
 /// Whether others should help is not looked at again before: what is left to wait may be less than a clock can tell.
 const HELP_SOONEST: Duration = Duration::from_millis(1);
 
+impl Slot {
+    /// Counts anew what it has that we do not, and says whether that is anything.
+    fn count_useful(&mut self, have: &Bitfield) {
+        let mut useful = self.peer.has().clone();
+        useful.remove_all(have);
+        self.useful = useful.count();
+        self.peer.set_interesting(self.useful > 0);
+    }
+}
+
 impl Torrent {
     /// A peer told all it has.
     pub(super) fn told_all(&mut self, key: PeerKey) {
@@ -34,10 +45,7 @@ impl Torrent {
             self.picker.saw_bitfield(slot.peer.has());
             slot.counted = Counted::Bits;
         }
-        let mut useful = slot.peer.has().clone();
-        useful.remove_all(self.picker.have());
-        slot.useful = useful.count();
-        slot.peer.set_interesting(slot.useful > 0);
+        slot.count_useful(self.picker.have());
         self.allow_fast(key);
     }
 
@@ -78,10 +86,7 @@ impl Torrent {
         self.picker.gone_seed();
         self.picker.saw_bitfield(slot.peer.has());
         slot.counted = Counted::Bits;
-        let mut useful = slot.peer.has().clone();
-        useful.remove_all(self.picker.have());
-        slot.useful = useful.count();
-        slot.peer.set_interesting(slot.useful > 0);
+        slot.count_useful(self.picker.have());
         true
     }
 
