@@ -17,21 +17,41 @@ pub(crate) struct Aria2 {
 }
 
 impl Aria2 {
-    /// Checks the files in `folder` and serves them.
-    pub(crate) fn seed(program: &Path, torrent: &Torrent, folder: &Path, place: &Place) -> Result<Self> {
-        Self::start(program, torrent, folder, place, &["--check-integrity=true", "--seed-ratio=0.0"])
+    /// Checks the files in `folder` and serves them; begins at this node of the DHT.
+    pub(crate) fn seed(
+        program: &Path,
+        torrent: &Torrent,
+        folder: &Path,
+        node: Option<SocketAddr>,
+        place: &Place,
+    ) -> Result<Self> {
+        let options = ["--check-integrity=true", "--seed-ratio=0.0"];
+        Self::start(program, torrent, folder, node, place, &options)
     }
 
-    /// Downloads to `folder`, then ends.
-    pub(crate) fn leech(program: &Path, torrent: &Torrent, folder: &Path, place: &Place) -> Result<Self> {
-        Self::start(program, torrent, folder, place, &["--seed-time=0"])
+    /// Downloads to `folder`, then ends; begins at this node of the DHT.
+    pub(crate) fn leech(
+        program: &Path,
+        torrent: &Torrent,
+        folder: &Path,
+        node: Option<SocketAddr>,
+        place: &Place,
+    ) -> Result<Self> {
+        Self::start(program, torrent, folder, node, place, &["--seed-time=0"])
     }
 
-    fn start(program: &Path, torrent: &Torrent, folder: &Path, place: &Place, more: &[&str]) -> Result<Self> {
+    fn start(
+        program: &Path,
+        torrent: &Torrent,
+        folder: &Path,
+        node: Option<SocketAddr>,
+        place: &Place,
+        more: &[&str],
+    ) -> Result<Self> {
         let address = own_address()?;
         let mut command = Command::new(program);
         command
-            // Without a DHT it speaks to no UDP tracker. This one has no node to begin with.
+            // Without a DHT it speaks to no UDP tracker.
             .args(["--no-conf", "--disable-ipv6=true", "--enable-dht=true", "--enable-dht6=false"])
             .arg(format!("--dht-listen-port={}", address.port()))
             .arg(format!("--dht-file-path={}", place.path("aria2-dht.dat").display()))
@@ -42,6 +62,7 @@ impl Aria2 {
             .arg(format!("--listen-port={}", address.port()))
             .arg(format!("--stop-with-process={}", std::process::id()))
             .args(more)
+            .args(node.map(|node| format!("--dht-entry-point={node}")))
             .arg("--dir")
             .arg(folder);
         match &torrent.link {

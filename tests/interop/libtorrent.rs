@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::others::Other;
-use crate::processes::{Place, Process, output_of};
+use crate::processes::{Place, Process, output_of, own_node_address};
 use crate::trees::Torrent;
 use crate::{Failure, Result};
 
@@ -77,15 +77,75 @@ impl Libtorrent {
 
     /// Everything it tells until it tells this.
     pub(crate) fn tell_until(&self, event: &str, place: &Place) -> Result<Vec<Value>> {
-        let mut told = Vec::new();
-        while let Some(line) = self.process.line(place)? {
-            let said: Value = serde_json::from_str(&line)?;
-            if said["event"] == event {
-                return Ok(told);
-            }
-            told.push(said);
+        listen_to(&self.process, event, |_| true, place)
+    }
+
+    /// Waits until it has shaken hands with this peer, whose address it has from `source`, if it says so.
+    pub(crate) fn wait_met(&self, peer: SocketAddr, source: Option<&str>, place: &Place) -> Result<()> {
+        let from = |said: &Value, source: &str| {
+            said["by"].as_array().is_some_and(|by| by.iter().any(|by| *by == source))
+        };
+        let it =
+            |said: &Value| said["peer"] == peer.to_string() && source.is_none_or(|source| from(said, source));
+        listen_to(&self.process, "met", it, place).map(drop)
+    }
+
+    /// Waits until it has heard that this neighbour has the torrent.
+    pub(crate) fn wait_near(&self, peer: SocketAddr, place: &Place) -> Result<()> {
+        let it = |said: &Value| said["peer"] == peer.to_string();
+        listen_to(&self.process, "near", it, place).map(drop)
+    }
+}
+
+/// Everything that libtorrent tells until it tells of such an event.
+fn listen_to(
+    process: &Process,
+    event: &str,
+    it: impl Fn(&Value) -> bool,
+    place: &Place,
+) -> Result<Vec<Value>> {
+    let mut told = Vec::new();
+    while let Some(line) = process.line(place)? {
+        let said: Value = serde_json::from_str(&line)?;
+        if said["event"] == event && it(&said) {
+            return Ok(told);
         }
-        Err(self.process.failure(&format!("libtorrent ended before it was {event}")))
+        told.push(said);
+    }
+    Err(process.failure(&format!("libtorrent ended before it told {event:?}")))
+}
+
+/// Nodes of a DHT that know each other, and have no torrent.
+#[derive(Debug)]
+pub(crate) struct DhtNodes {
+    process: Process,
+    addresses: Vec<SocketAddr>,
+}
+
+impl DhtNodes {
+    pub(crate) fn start(python: &Path, count: u8, place: &Place) -> Result<Self> {
+        let addresses = (1..=count).map(own_node_address).collect::<Result<Vec<_>>>()?;
+        let listen: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        let mut command = Command::new(python);
+        command.args([SCRIPT, "nodes", &listen.join(",")]);
+        let process = Process::start_talking("libtorrent's nodes", command, place)?;
+        listen_to(&process, "joined", |_| true, place)?;
+        Ok(Self { process, addresses })
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Waits until one of them is told that this peer has a torrent.
+    pub(crate) fn wait_announced(&self, torrent: &Torrent, peer: SocketAddr, place: &Place) -> Result<()> {
+        let name = torrent.metainfo.info.info_hash.to_hex();
+        let it = |said: &Value| said["peer"] == peer.to_string() && said["info_hash"] == name;
+        listen_to(&self.process, "announced", it, place).map(drop)
+    }
+
+    pub(crate) fn story(&self) -> String {
+        self.process.story()
     }
 }
 

@@ -8,6 +8,7 @@
 mod aria2;
 mod http;
 mod libtorrent;
+mod meeting;
 mod network;
 mod opentracker;
 mod others;
@@ -140,7 +141,7 @@ fn cases() -> Vec<Case> {
     let uploads = UPLOADS.into_iter().flat_map(|(program, dialling, recipe)| {
         [Driver::Std, Driver::Smol].map(|driver| upload_case(program, dialling, recipe, driver))
     });
-    seeding::cases().into_iter().chain(uploads).chain(downloads).collect()
+    seeding::cases().into_iter().chain(meeting::cases()).chain(uploads).chain(downloads).collect()
 }
 
 fn downloads() -> Vec<(Program, Route, Recipe)> {

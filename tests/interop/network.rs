@@ -1,6 +1,6 @@
 //! A network that only this run can see, so that nothing leaves and no port is in anybody's way.
 //!
-//! Its addresses are those of RFC 2544 and RFC 3849, which nobody routes. On loopback some clients do less:
+//! Its addresses are those of RFC 2544 and RFC 3849, which nobody routes, and private ones for neighbours. On loopback some clients do less:
 //! Transmission 3.00 dials no 127.x and no `::1`. Where the machine gives us no such network, the cases that
 //! need one are left out and all others use loopback.
 
@@ -24,6 +24,7 @@ pub(crate) const V6: [Ipv6Addr; 2] =
 const SET_UP: &str = "ip link set lo up &&
     ip addr add 198.18.0.1/32 dev lo &&
     ip route add local 198.18.0.0/15 dev lo src 198.18.0.1 &&
+    ip addr add 10.77.0.1/24 dev lo &&
     ip addr add 2001:db8::1/128 dev lo nodad &&
     ip addr add 2001:db8::2/128 dev lo nodad";
 
@@ -46,6 +47,18 @@ pub(crate) fn address_of(number: u16) -> Ipv4Addr {
     // Another run of the same tests has another process id.
     let run = (std::process::id() % 200) as u8 + 20;
     Ipv4Addr::new(127, run, high + 1, low)
+}
+
+/// Where node `number` of a DHT is: on a network of its own, as on the internet, since of one network many take one
+/// node only.
+pub(crate) fn address_of_node(number: u8, dht: u8) -> Ipv4Addr {
+    if is_own() { Ipv4Addr::new(198, 19, number, dht) } else { Ipv4Addr::new(127, 19, number, dht) }
+}
+
+/// Client number `number` among neighbours, who are those with a private address; ours is the first. Only on a network
+/// of its own.
+pub(crate) fn address_of_neighbour(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, number)
 }
 
 /// Runs this program again in a network of its own, with `pieceful` as the program under test. Comes back only

@@ -104,12 +104,13 @@ impl Others {
                 Ok(Box::new(client))
             }
             Program::Transmission => {
-                let mut client = Transmission::start(path, torrent, &folder, Ipv6Addr::LOCALHOST, place)?;
+                let mut client =
+                    Transmission::start(path, torrent, &folder, Ipv6Addr::LOCALHOST, &[], place)?;
                 client.wait_complete(place).map_err(|error| error.and(client.story()))?;
                 Ok(Box::new(client))
             }
             // It accepts no connection for a torrent before it has checked it, and ours tries again.
-            Program::Aria2 => Ok(Box::new(Aria2::seed(path, torrent, &folder, place)?)),
+            Program::Aria2 => Ok(Box::new(Aria2::seed(path, torrent, &folder, None, place)?)),
             Program::Opentracker => Err(Failure::new("a tracker does not seed")),
         }
     }
@@ -134,9 +135,9 @@ impl Others {
                 Box::new(Libtorrent::start(path, own, torrent, folder, &call, place)?)
             }
             (Program::Transmission, None) => {
-                Box::new(Transmission::start(path, torrent, folder, Ipv6Addr::LOCALHOST, place)?)
+                Box::new(Transmission::start(path, torrent, folder, Ipv6Addr::LOCALHOST, &[], place)?)
             }
-            (Program::Aria2, None) => Box::new(Aria2::leech(path, torrent, folder, place)?),
+            (Program::Aria2, None) => Box::new(Aria2::leech(path, torrent, folder, None, place)?),
             (program, _) => return Err(Failure::new(format!("{program:?} cannot be told to call a peer"))),
         })
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pieceful_core::engine::{AddTorrent, Event, TorrentState, TorrentStatus, What};
+use pieceful_core::engine::{AddTorrent, DhtConfig, Event, TorrentState, TorrentStatus, What};
 use pieceful_core::id::TorrentId;
 use pieceful_std::{Options, SessionEvent};
 use serde_json::Value;
@@ -29,15 +29,50 @@ pub(crate) enum Driver {
 pub(crate) struct Told {
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) trackers: Vec<String>,
+    /// Nodes of the DHT to begin at.
+    pub(crate) nodes: Vec<SocketAddr>,
+    /// That there are neighbours, whom the program always looks for.
+    pub(crate) lsd: bool,
     /// Where to listen, if not at the usual address.
     pub(crate) listen: Option<IpAddr>,
     /// Bytes per second.
     pub(crate) max_upload: Option<u64>,
 }
 
-/// Where a client listens that is told this: at any port.
-pub(crate) fn listen(told: &Told) -> SocketAddr {
-    SocketAddr::new(told.listen.unwrap_or_else(network::ours), 0)
+impl Told {
+    /// Where a client listens that is told this: at any port.
+    fn listens(&self) -> SocketAddr {
+        SocketAddr::new(self.listen.unwrap_or_else(network::ours), 0)
+    }
+
+    /// Tells it to the program.
+    pub(crate) fn tell(&self, command: &mut Command) {
+        command.arg("--listen").arg(self.listens().to_string());
+        for peer in &self.peers {
+            command.arg("--peer").arg(peer.to_string());
+        }
+        for tracker in &self.trackers {
+            command.arg("--tracker").arg(tracker);
+        }
+        for node in &self.nodes {
+            command.arg("--dht-bootstrap").arg(node.to_string());
+        }
+        if let Some(rate) = self.max_upload {
+            command.arg("--max-upload").arg(rate.to_string());
+        }
+    }
+
+    /// What a session is told by its options.
+    fn options(&self) -> Options {
+        let mut options = Options { listen: vec![self.listens()], ..Options::default() };
+        options.config.rates.upload = self.max_upload;
+        options.config.lsd = self.lsd;
+        options.config.dht = (!self.nodes.is_empty()).then(|| DhtConfig {
+            bootstrap: self.nodes.iter().map(|node| (node.ip().to_string(), node.port())).collect(),
+            ..DhtConfig::default()
+        });
+        options
+    }
 }
 
 /// Downloads `torrent` to `folder` and stops.
@@ -74,18 +109,9 @@ fn download_by_program(
     place: &Place,
 ) -> Result<()> {
     let mut command = Command::new(pieceful);
-    command.arg("get").arg(torrent.typed()).arg("-o").arg(folder).args([
-        "--listen",
-        &listen(told).to_string(),
-        "--json",
-    ]);
+    command.arg("get").arg(torrent.typed()).arg("-o").arg(folder).arg("--json");
     command.env("XDG_STATE_HOME", place.path("state"));
-    for peer in &told.peers {
-        command.arg("--peer").arg(peer.to_string());
-    }
-    for tracker in &told.trackers {
-        command.arg("--tracker").arg(tracker);
-    }
+    told.tell(&mut command);
     let mut process = Process::start_talking("pieceful", command, place)?;
     let mut said = Vec::new();
     while let Some(line) = process.line(place)? {
@@ -128,8 +154,7 @@ enum Session {
 impl Ours {
     /// Takes part in `torrent`, whose files are in `folder` or will be.
     pub(crate) fn start(driver: Driver, torrent: &Torrent, told: &Told, folder: &Path) -> Result<Self> {
-        let mut options = Options { listen: vec![listen(told)], ..Options::default() };
-        options.config.rates.upload = told.max_upload;
+        let options = told.options();
         let what = match torrent.link {
             Some(_) => What::from(torrent.metainfo.to_magnet()),
             None => Arc::new(torrent.metainfo.clone()).into(),

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,7 +66,22 @@ impl Place {
 /// Many clients keep one connection to an IP address, or ban one, so each client gets its own.
 pub(crate) fn own_address() -> Result<SocketAddr> {
     static NEXT: AtomicU16 = AtomicU16::new(1);
-    let ip = network::address_of(NEXT.fetch_add(1, Ordering::Relaxed));
+    free_port(network::address_of(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The same for node `number` of a DHT.
+pub(crate) fn own_node_address(number: u8) -> Result<SocketAddr> {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    free_port(network::address_of_node(number, NEXT.fetch_add(1, Ordering::Relaxed).max(1)))
+}
+
+/// The same for a neighbour on a network of our own.
+pub(crate) fn own_neighbour_address() -> Result<SocketAddr> {
+    static NEXT: AtomicU8 = AtomicU8::new(2);
+    free_port(network::address_of_neighbour(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn free_port(ip: Ipv4Addr) -> Result<SocketAddr> {
     for _ in 0..16 {
         let address = TcpListener::bind((ip, 0))?.local_addr()?;
         if UdpSocket::bind(address).is_ok() {

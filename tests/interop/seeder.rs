@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::ours::{Driver, Ours, Told, listen};
+use crate::ours::{Driver, Ours, Told};
 use crate::processes::{Place, Process, output_of};
 use crate::trees::Torrent;
 use crate::{Bench, Result};
@@ -60,17 +60,8 @@ impl Seeder {
     }
 
     fn start(mut command: Command, told: &Told, place: &Place) -> Result<Self> {
-        command.arg("--json").arg("--listen").arg(listen(told).to_string());
-        command.env("XDG_STATE_HOME", place.path("state"));
-        for peer in &told.peers {
-            command.arg("--peer").arg(peer.to_string());
-        }
-        for tracker in &told.trackers {
-            command.arg("--tracker").arg(tracker);
-        }
-        if let Some(rate) = told.max_upload {
-            command.arg("--max-upload").arg(rate.to_string());
-        }
+        command.arg("--json").env("XDG_STATE_HOME", place.path("state"));
+        told.tell(&mut command);
         let process = Process::start_talking("pieceful", command, place)?;
         let event = heard(&process, "listening", place)?;
         let address = event["address"].as_str().and_then(|address| address.parse().ok());

@@ -21,16 +21,16 @@ const ALL_THREE: [Program; 3] = [Program::Transmission, Program::Libtorrent, Pro
 const WITH_TRACKER: [Program; 4] =
     [Program::Opentracker, Program::Transmission, Program::Libtorrent, Program::Aria2];
 
-const DRIVERS: [Driver; 2] = [Driver::Std, Driver::Smol];
+pub(crate) const DRIVERS: [Driver; 2] = [Driver::Std, Driver::Smol];
 
 /// Slow enough for leechers to have something for each other before we have given it to all of them.
 const SLOWLY: u64 = 6 << 20;
 
 /// Both drivers run each of these.
-type Run = fn(&Bench, Recipe, Driver) -> Result<()>;
+pub(crate) type Run = fn(&Bench, Recipe, Driver) -> Result<()>;
 
 /// What, who is needed for it, with which torrent, and how.
-type Row = (&'static str, &'static [Program], Recipe, Run);
+pub(crate) type Row = (&'static str, &'static [Program], Recipe, Run);
 
 const ON_LOOPBACK: [Row; 12] = [
     ("seed all three as we dial", &ALL_THREE, recipes::SMALL_PIECES, we_dial),
@@ -242,7 +242,7 @@ fn they_dial_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let torrent = recipe.make(bench, &[tracker.url()], &place)?;
     let theirs = place.folder("theirs")?;
     let path = bench.others.path(Program::Transmission)?;
-    let mut leecher = Transmission::start(path, &torrent, &theirs, network::V6[1], &place)?;
+    let mut leecher = Transmission::start(path, &torrent, &theirs, network::V6[1], &[], &place)?;
     leecher
         .wait_complete(&place)
         .and_then(|()| torrent.compare(&theirs))
@@ -256,7 +256,7 @@ fn we_dial_v6(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let torrent = recipe.make(bench, &[], &place)?;
     let theirs = place.folder("theirs")?;
     let path = bench.others.path(Program::Transmission)?;
-    let mut leecher = Transmission::start(path, &torrent, &theirs, Ipv6Addr::LOCALHOST, &place)?;
+    let mut leecher = Transmission::start(path, &torrent, &theirs, Ipv6Addr::LOCALHOST, &[], &place)?;
     let peers = vec![SocketAddr::new(Ipv6Addr::LOCALHOST.into(), leecher.address().port())];
     let told = Told { listen: Some(IpAddr::from(Ipv6Addr::LOCALHOST)), peers, ..Told::default() };
     let mut seeder = seed(driver, bench, &torrent, &told, &place)?;
@@ -366,7 +366,13 @@ fn with_opentracker(
 }
 
 /// Our seed, with files of its own.
-fn seed(driver: Driver, bench: &Bench, torrent: &Torrent, told: &Told, place: &Place) -> Result<Seeder> {
+pub(crate) fn seed(
+    driver: Driver,
+    bench: &Bench,
+    torrent: &Torrent,
+    told: &Told,
+    place: &Place,
+) -> Result<Seeder> {
     let folder = place.folder("ours")?;
     copy_into(&torrent.source, &folder)?;
     Seeder::seed(driver, bench, torrent, told, &folder, place)

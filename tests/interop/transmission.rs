@@ -29,17 +29,24 @@ pub(crate) struct Transmission {
 }
 
 impl Transmission {
-    /// Takes part in a torrent whose files are in `folder`, or will be. Its port is the same on `v6`.
+    /// Takes part in a torrent whose files are in `folder`, or will be. Its port is the same on `v6`. With nodes to
+    /// begin at it is one of the DHT, which it trusts once it knows nine that answer.
     pub(crate) fn start(
         program: &Path,
         torrent: &Torrent,
         folder: &Path,
         v6: Ipv6Addr,
+        nodes: &[SocketAddr],
         place: &Place,
     ) -> Result<Self> {
         let (address, rpc) = (own_address()?, own_address()?);
         let home = home("transmission", place)?;
-        fs::write(home.join("settings.json"), settings(address, v6, rpc, folder).to_string())?;
+        let mut settings = settings(address, v6, rpc, folder);
+        settings["dht-enabled"] = (!nodes.is_empty()).into();
+        fs::write(home.join("settings.json"), settings.to_string())?;
+        let nodes: Vec<String> =
+            nodes.iter().map(|node| format!("{} {}\n", node.ip(), node.port())).collect();
+        fs::write(home.join("dht.bootstrap"), nodes.concat())?;
         let mut command = Command::new(program);
         command.arg("--foreground").arg("--log-debug").arg("--config-dir").arg(&home).env("HOME", &home);
         let mut process = Process::start("transmission", command, place)?;
@@ -100,7 +107,6 @@ fn settings(address: SocketAddr, v6: Ipv6Addr, rpc: SocketAddr, folder: &Path) -
         "rpc-whitelist-enabled": false,
         "rpc-host-whitelist-enabled": false,
         "download-dir": folder.display().to_string(),
-        "dht-enabled": false,
         "lpd-enabled": false,
         "pex-enabled": false,
         "utp-enabled": false,
