@@ -83,10 +83,12 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Whether nobody far away will hear of us.
+    /// Whether nobody far away will hear of us; `nodes` as above.
     pub(super) fn is_hidden(&self, nodes: Option<usize>, plan: &Plan<'_>) -> bool {
         let tried = self.tried(nodes, plan);
-        tried.trackers + tried.link_peers + tried.peers == 0 && tried.dht.unwrap_or(0) == 0
+        // Nobody of the DHT may have answered yet, but somebody is asked.
+        let dht = tried.dht.is_some_and(|nodes| nodes > 0 || !plan.peers.dht_bootstrap.is_empty());
+        tried.trackers + tried.link_peers + tried.peers == 0 && !dht
     }
 
     /// Why it cannot go on, and what to do.
