@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::contact::network;
 use crate::time::Instant;
 
-/// A source may ask so often within [`WINDOW`]: five times a second.
+/// A source may ask so often within ten seconds: five times a second.
 pub const QUERIES_MAX: u16 = 50;
 /// The time that is counted over.
 const WINDOW: Duration = Duration::from_secs(10);
