@@ -1,8 +1,8 @@
 //! Whether a message costs more when there are ten times as many connections, in one torrent or in many.
 //!
 //! `cargo bench -p pieceful-core --bench scale` prints nanoseconds and ratios. Where it was last run, a read of two
-//! messages took 208 ns with 1,000 connections of one torrent and 372 ns with 10,000; 225 ns with 1,000 of a hundred
-//! torrents and 527 ns with 10,000 of a thousand.
+//! messages took 217 ns with 1,000 connections of one torrent and 360 to 420 ns with 10,000; 240 ns with 1,000 of a
+//! hundred torrents and 570 to 600 ns with 10,000 of a thousand.
 //!
 //! What grows there is the way to the memory. Every connection speaks once before any speaks again, so what the engine
 //! knows of 1,000 of them (a megabyte) stays in a second-level cache of 2 MiB between two turns, and of 10,000 it does
