@@ -5,8 +5,8 @@
 //! found. It can be used alone. Two nodes that know of each other, and a peer that one announces and the other finds:
 //!
 //! ```
-//! use std::net::SocketAddr;
-//! use std::time::Duration;
+//! use core::net::SocketAddr;
+//! use core::time::Duration;
 //!
 //! use pieceful_core::cx::Cx;
 //! use pieceful_core::dht::{Action, Announce, Config, Dht};
@@ -27,7 +27,7 @@
 //! for second in 0..10 {
 //!     // What one sends the other receives; here nothing is lost, and takes no time.
 //!     while let Some(sender) = (0..2).find(|node| !out[*node].is_empty()) {
-//!         for action in std::mem::take(&mut out[sender]) {
+//!         for action in core::mem::take(&mut out[sender]) {
 //!             match action {
 //!                 Action::Send { to, data } => {
 //!                     let receiver = usize::from(to == addresses[1]);
@@ -50,7 +50,7 @@
 //! // The node that keeps the peer is the one that looks for it: it asks itself, too.
 //! assert_eq!(nodes[1].status(now).peers_stored, 1);
 //! assert_eq!(found, [addresses[0]]);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
 //! # Whom it believes

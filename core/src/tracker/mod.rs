@@ -30,7 +30,7 @@
 //! let (status, body) = get(&url);
 //! let answer = http::checked(status, http::parse_announce(&body))?;
 //! assert_eq!(answer.peers, ["5.6.7.8:6881".parse()?]);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
 //! [`Trackers`] does that and the timetable: its [`Action`]s say what to fetch or whom to ask over UDP, and its
