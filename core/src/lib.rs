@@ -16,6 +16,7 @@ pub mod bencode;
 pub mod bitfield;
 pub mod chain;
 pub mod choke;
+mod compact;
 pub mod cx;
 pub mod dht;
 pub mod disk;

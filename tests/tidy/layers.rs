@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::source::{code, has_word, name, root, rust_files, text};
 
 /// A module may import only from modules to the left of it.
-const ORDER: &str = "time rng id scope chain bitfield rate cx bencode metainfo wire mse utp dht tracker lsd disk \
+const ORDER: &str = "time rng id scope compact chain bitfield rate cx bencode metainfo wire mse utp dht tracker lsd disk \
                      peer picker choke torrent engine";
 
 /// What the core must not say outside of its tests, and why.

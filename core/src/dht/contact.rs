@@ -1,9 +1,10 @@
-//! Where a node or a peer is reached, and how that is written: 4 or 16 bytes of address, 2 of port (BEP 5, BEP 32).
+//! Where a node is reached, and how that is written: 20 bytes of name before its address (BEP 5, BEP 32).
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use super::NodeId;
+use crate::compact;
 use crate::scope::{self, NamedBy, Scope};
 
 /// A node and where it is reached.
@@ -38,8 +39,8 @@ impl Family {
     #[must_use]
     pub const fn peer_len(self) -> usize {
         match self {
-            Self::V4 => 6,
-            Self::V6 => 18,
+            Self::V4 => compact::V4_LEN,
+            Self::V6 => compact::V6_LEN,
         }
     }
 
@@ -55,26 +56,6 @@ pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Reads an address and a port; `None` when the length is wrong.
-pub(super) fn read_peer(bytes: &[u8]) -> Option<SocketAddr> {
-    let (address, port) = bytes.split_last_chunk::<2>()?;
-    let address = match address.len() {
-        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?)),
-        16 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?)),
-        _ => return None,
-    };
-    Some(SocketAddr::new(address, u16::from_be_bytes(*port)))
-}
-
-/// Writes an address and a port.
-pub(super) fn write_peer(peer: SocketAddr, out: &mut Vec<u8>) {
-    match peer.ip() {
-        IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
-        IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
-    }
-    out.extend_from_slice(&peer.port().to_be_bytes());
-}
-
 /// Reads the first `most` nodes of one family; `None` when the bytes are no whole number of nodes.
 pub(super) fn read_nodes(bytes: &[u8], family: Family, most: usize) -> Option<Vec<Contact>> {
     if !bytes.len().is_multiple_of(family.node_len()) {
@@ -82,7 +63,7 @@ pub(super) fn read_nodes(bytes: &[u8], family: Family, most: usize) -> Option<Ve
     }
     let read = |entry: &[u8]| {
         let (id, address) = entry.split_first_chunk::<20>()?;
-        Some(Contact { id: NodeId(*id), address: read_peer(address)? })
+        Some(Contact { id: NodeId(*id), address: compact::read(address)? })
     };
     bytes.chunks(family.node_len()).take(most).map(read).collect()
 }
@@ -92,7 +73,7 @@ pub(super) fn write_nodes(nodes: &[Contact]) -> Vec<u8> {
     let mut out = Vec::with_capacity(nodes.len() * Family::V6.node_len());
     for node in nodes {
         out.extend_from_slice(&node.id.0);
-        write_peer(node.address, &mut out);
+        compact::put(node.address, &mut out);
     }
     out
 }
@@ -130,7 +111,6 @@ mod tests {
             assert_eq!(read_nodes(&bytes, family, 2), Some(vec![node, node]));
             assert_eq!(read_nodes(&bytes[1..], family, 2), None);
         }
-        assert_eq!(read_peer(&[1, 2, 3, 4, 5]), None);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::bloom::{BLOOM_LEN, Bloom};
-use super::contact::{read_nodes, read_peer, write_nodes, write_peer};
+use super::contact::{read_nodes, write_nodes};
 use super::error::MessageError;
 use super::{Contact, Family, NodeId};
 use crate::bencode::{self, DictEncoder, Limits, Value};
+use crate::compact;
 
 /// Longest transaction id we echo; ours have 4 bytes, and nobody is known to use more than 20.
 pub const TRANSACTION_LEN_MAX: usize = 32;
@@ -216,7 +217,9 @@ impl Message {
         };
         let ip = match body {
             Body::Query(_) => None,
-            Body::Reply(_) | Body::Error(_) => root.get(b"ip").and_then(Value::as_bytes).and_then(read_peer),
+            Body::Reply(_) | Body::Error(_) => {
+                root.get(b"ip").and_then(Value::as_bytes).and_then(compact::read)
+            }
         };
         let version = root.get(b"v").and_then(Value::as_bytes).and_then(|v| v.try_into().ok());
         Ok(Self { transaction: transaction.to_vec(), version, ip, body })
@@ -243,7 +246,7 @@ impl Message {
             d.bytes(b"t", &self.transaction);
             if let Some(ip) = self.ip {
                 let mut bytes = Vec::new();
-                write_peer(ip, &mut bytes);
+                compact::put(ip, &mut bytes);
                 d.bytes(b"ip", &bytes);
             }
             if let Some(version) = self.version {
@@ -315,7 +318,7 @@ fn reply(root: Value<'_>) -> Option<Reply> {
         id: NodeId(hash(values, b"id")?),
         nodes: nodes(b"nodes", Family::V4)?,
         nodes6: nodes(b"nodes6", Family::V6)?,
-        values: peers.map(|peer| read_peer(peer.as_bytes()?)).collect::<Option<_>>()?,
+        values: peers.map(|peer| compact::read(peer.as_bytes()?)).collect::<Option<_>>()?,
         token,
         filters: filter(values, b"BFsd").zip(filter(values, b"BFpe")).map(|(a, b)| Box::new([a, b])),
         samples,
@@ -414,7 +417,7 @@ fn write_reply(reply: &Reply, r: &mut DictEncoder<'_>) {
             let mut bytes = Vec::new();
             for peer in &reply.values {
                 bytes.clear();
-                write_peer(*peer, &mut bytes);
+                compact::put(*peer, &mut bytes);
                 list.bytes(&bytes);
             }
         });

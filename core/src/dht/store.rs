@@ -6,8 +6,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::bloom::Bloom;
-use super::contact::{network, read_peer, write_peer};
+use super::contact::network;
 use super::{Family, NodeId};
+use crate::compact;
 use crate::rng::Rng;
 use crate::scope;
 use crate::time::Instant;
@@ -49,7 +50,7 @@ struct Peer<const N: usize> {
 
 impl<const N: usize> Peer<N> {
     fn address(&self) -> Option<SocketAddr> {
-        read_peer(&self.address)
+        compact::read(&self.address)
     }
 
     const fn is_seed(&self) -> bool {
@@ -111,7 +112,7 @@ impl Store {
         let swarm = self.torrents.entry(info_hash).or_default();
         let may_grow = self.bytes < STORED_BYTES_MAX;
         let mut address = Vec::with_capacity(18);
-        write_peer(peer, &mut address);
+        compact::put(peer, &mut address);
         let (before, kept) = match Family::of(peer) {
             Family::V4 => (swarm.v4.len() * 8, keep(&mut swarm.v4, &address, seed, may_grow, now)),
             Family::V6 => (swarm.v6.len() * 20, keep(&mut swarm.v6, &address, seed, may_grow, now)),
@@ -221,7 +222,7 @@ fn keep<const N: usize>(
     let stamp = (stamp(now) & !1 | u16::from(seed)).to_be_bytes();
     let peer = Peer { address, stamp };
     // On the internet an address counts once, whatever its port (BEP 33).
-    let global = read_peer(&address).is_some_and(|address| network(address.ip()).is_some());
+    let global = compact::read(&address).is_some_and(|address| network(address.ip()).is_some());
     let same = if global { N - 2 } else { N };
     let old = peers.iter().position(|it| it.address[..same] == address[..same]);
     let oldest = || (0..peers.len()).max_by_key(|place| peers[*place].age(now));

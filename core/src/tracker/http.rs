@@ -5,14 +5,15 @@
 
 use alloc::string::String;
 use core::fmt::Write as _;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::{Announce, AnnounceEvent, Answer, BodyError, Retry, Scrape, TrackerError, compact, words};
+use super::{Announce, AnnounceEvent, Answer, BodyError, Retry, Scrape, TrackerError, words};
 use crate::bencode::{self, Kind, Limits, Value};
+use crate::compact;
 
 /// The URL to GET for `announce`, built on the tracker's own `url`; a query that is there already stays.
 ///
@@ -69,7 +70,7 @@ pub fn parse_announce(body: &[u8]) -> Result<Answer, TrackerError> {
             }
             b"external ip" => answer.external_ip = value.as_bytes().and_then(address),
             b"peers" => read_peers(value, &mut answer)?,
-            b"peers6" => compact::read_v6(value.as_bytes().unwrap_or_default(), &mut answer.peers),
+            b"peers6" => answer.add_peers(compact::v6(value.as_bytes().unwrap_or_default())),
             _ => {}
         }
     }
@@ -184,15 +185,16 @@ fn minutes(value: Value<'_>) -> Option<Duration> {
 
 fn read_peers(value: Value<'_>, answer: &mut Answer) -> Result<(), TrackerError> {
     match value.kind() {
-        Kind::Bytes => compact::read_v4(value.as_bytes().unwrap_or_default(), &mut answer.peers),
+        Kind::Bytes => answer.add_peers(compact::v4(value.as_bytes().unwrap_or_default())),
         Kind::List => {
             for peer in value.items() {
                 // A name in place of an address would have us look up whatever a stranger likes.
-                let address = peer.get(b"ip").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
+                let address =
+                    peer.get(b"ip").and_then(Value::as_str).and_then(|ip| ip.parse::<IpAddr>().ok());
                 let port =
                     peer.get(b"port").and_then(Value::as_int).and_then(|port| u16::try_from(port).ok());
                 if let (Some(address), Some(port)) = (address, port) {
-                    compact::add(&mut answer.peers, address, port);
+                    answer.add_peers(core::iter::once(SocketAddr::new(address.to_canonical(), port)));
                 }
             }
         }

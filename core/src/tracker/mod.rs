@@ -46,7 +46,6 @@ use bytes::Bytes;
 use crate::id::PeerId;
 use crate::scope::{self, NamedBy};
 
-mod compact;
 mod error;
 pub mod http;
 mod names;
@@ -143,6 +142,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Adds peers, as far as there is room and they can be dialled.
+    fn add_peers(&mut self, peers: impl Iterator<Item = SocketAddr>) {
+        let room = ANSWER_PEERS_MAX.saturating_sub(self.peers.len());
+        self.peers.extend(peers.filter(|peer| peer.port() != 0).take(room));
+    }
+
     /// Drops the peers that a machine at `from` has no business naming ([`crate::scope`]).
     pub fn drop_out_of_scope(&mut self, from: IpAddr) {
         let Some(own) = scope::scope(from) else {

@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{AnnounceEvent, Answer, Retry, TrackerError, compact, words};
+use super::{AnnounceEvent, Answer, Retry, TrackerError, words};
+use crate::compact;
 
 /// An announce to a UDP tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,9 +121,9 @@ pub fn parse(data: &[u8], ipv6: bool) -> Result<Reply, TrackerError> {
                 ..Answer::default()
             };
             if ipv6 {
-                compact::read_v6(entries, &mut answer.peers);
+                answer.add_peers(compact::v6(entries));
             } else {
-                compact::read_v4(entries, &mut answer.peers);
+                answer.add_peers(compact::v4(entries));
             }
             Ok(Reply::Announce(answer))
         }

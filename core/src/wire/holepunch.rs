@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::compact::{self, V4_LEN, V6_LEN};
+use crate::compact::{self, V4_LEN, V6_LEN};
 
 /// A message about `peer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,6 @@
 //! ```
 
 mod allowed_fast;
-mod compact;
 mod decode;
 pub mod encode;
 mod error;

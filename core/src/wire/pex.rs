@@ -4,8 +4,8 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::compact;
 use crate::bencode::{self, Kind, Limits, Value};
+use crate::compact;
 
 /// Most addresses that are read of each list, and most that are sent as added, and as dropped, in one message (BEP 11).
 pub const PEX_PEERS_MAX: usize = 50;
