@@ -23,14 +23,24 @@ const PROMISE: u64 = BLOCK_LEN as u64;
 const SMALL_TALK: u64 = 512;
 
 impl Engine {
-    /// Sees to it that peers of a torrent are dialled when they are due, in turn with those of others.
+    /// Sees to it that peers of a torrent are dialled when they are due. Those that are due now wait for the timer as
+    /// well: who is dialled first must not depend on how the stream that named them was cut.
+    pub(super) fn plan_dials(&mut self, id: TorrentId) {
+        if !self.dial_waiting.contains(&id)
+            && let Some(at) = self.torrents.get(id).and_then(Torrent::next_dial)
+        {
+            self.deadlines.arm(Owner::Dial(id), Some(at.max(self.now)));
+        }
+    }
+
+    /// Dials the peers of a torrent that are due, in turn with those of others.
     pub(super) fn dial(&mut self, id: TorrentId) {
-        let Some(at) = self.torrents.get(id).and_then(Torrent::next_dial) else { return };
-        if at > self.now {
-            self.deadlines.arm(Owner::Dial(id), Some(at));
-        } else {
-            self.dial_waiting.insert(id);
-            self.dial_on();
+        match self.torrents.get(id).and_then(Torrent::next_dial) {
+            Some(at) if at <= self.now => {
+                self.dial_waiting.insert(id);
+                self.dial_on();
+            }
+            at => self.deadlines.arm(Owner::Dial(id), at),
         }
     }
 

@@ -27,7 +27,7 @@ impl Engine {
     ) -> Option<R> {
         let result = self.let_torrent(id, act)?;
         self.tell_dht(id);
-        self.dial(id);
+        self.plan_dials(id);
         if let Some(torrent) = self.torrents.get(id) {
             self.deadlines.arm(Owner::Torrent(id), torrent.deadline(self.now));
         }
