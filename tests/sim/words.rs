@@ -87,6 +87,15 @@ pub fn extended(number: u8, body: &[u8]) -> Bytes {
     message(20, &[&[number], body].concat())
 }
 
+/// The number that follows `key` in a bencoded dictionary.
+#[must_use]
+pub fn number_after(body: &[u8], key: &[u8]) -> Option<u32> {
+    let place = body.windows(key.len()).position(|window| window == key)?;
+    let digits = body[place + key.len()..].strip_prefix(b"i")?;
+    let digits: Vec<u8> = digits.iter().copied().take_while(u8::is_ascii_digit).collect();
+    String::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// What was said on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {

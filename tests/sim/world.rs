@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus, Returned, SaveKey};
+use pieceful_core::engine::{AddTorrent, Call, Config, Engine, PeerStatus, Returned, SaveKey, What};
 use pieceful_core::id::TorrentId;
 use pieceful_core::rng::{Rng, Seed};
 use pieceful_core::time::Instant;
@@ -372,12 +372,12 @@ impl World {
         add.saved = add.saved.or_else(|| saved(SaveKey::Torrent(data.info_hash())));
         add.saved_metadata = add.saved_metadata.or_else(|| saved(SaveKey::Metadata(data.info_hash())));
         node.record(now, || Call::Add(Box::new(add.clone())));
-        let peers_max = add.peers_max;
+        let (peers_max, is_link) = (add.peers_max, matches!(add.what, What::Magnet(_)));
         node.checker.called(now, &Call::Timeout);
         let engine = node.engine.as_mut().expect("a node that runs");
         match engine.add_torrent(now, add) {
             Ok(id) => {
-                node.checker.added(id, Arc::clone(&data), peers_max);
+                node.checker.added(id, Arc::clone(&data), is_link, peers_max);
                 node.torrents.push((id, data));
                 self.drain(index);
                 id

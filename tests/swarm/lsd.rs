@@ -49,10 +49,3 @@ fn nobody_is_found_who_does_not_want_it_or_is_further_away() {
         assert_eq!(world.status("alice").known_peers, 0, "{bob}");
     }
 }
-
-#[test]
-fn a_private_torrent_is_not_announced() {
-    let mut world = neighbours(724, data(724).private(), "192.168.0.2", true);
-    world.run_for(Duration::from_secs(600));
-    assert_eq!((world.status("bob").known_peers, world.status("alice").known_peers), (0, 0));
-}

@@ -22,6 +22,7 @@ mod nth;
 mod odd_peers;
 mod partitions;
 mod pex;
+mod private;
 mod rates;
 mod regressions;
 mod seeding;

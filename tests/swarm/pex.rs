@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pieceful_core::engine::Source;
+use pieceful_tests::World;
 use pieceful_tests::odd::{Flood, Flooder, Odd};
-use pieceful_tests::{Data, World};
 
 const MINUTES: Duration = Duration::from_secs(600);
 
@@ -48,18 +48,6 @@ fn without_peer_exchange_nobody_is_found_that_way() {
     let mut world = chain(701, false);
     world.run_for(Duration::from_secs(90));
     assert_eq!(world.status("alice").known_peers, 1);
-}
-
-#[test]
-fn of_a_private_torrent_nobody_hears() {
-    let data = Data::single(702, 2 << 20, 64 << 10).private();
-    let mut world =
-        World::new(702).data(data).seed("carol").leecher("bob").with(|spec| spec.link.down = 20 << 10);
-    let bob = world.address("bob");
-    world.add_node("alice", |spec| (spec.introduced, spec.peers) = (false, vec![bob]));
-    world.run_for(Duration::from_secs(90));
-    let known = world.status("alice").known_from;
-    assert_eq!((known.of(Source::User), known.of(Source::Pex)), (1, 0));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(super) struct Known {
     pub(super) data: Arc<Data>,
     /// Pieces whose hash the engine has been told to be right.
     pub(super) had: Pieces,
+    /// The engine knows that it is private.
+    pub(super) is_private: bool,
     /// Its files have yet to be looked at to the end.
     pub(super) checking: bool,
     /// The piece claimed last, which is as right as it was until something happens: it is told to many at once.
@@ -46,10 +48,11 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(id: TorrentId, data: Arc<Data>, peers_max: u32) -> Self {
+    pub(super) fn new(id: TorrentId, data: Arc<Data>, is_link: bool, peers_max: u32) -> Self {
         let had = Pieces::none(data.pieces());
         Self {
             id,
+            is_private: data.metainfo.info.private && !is_link,
             data,
             had,
             checking: true,
@@ -107,7 +110,7 @@ impl Known {
             .map_or(Ok(()), |piece| Err(format!("says it has piece {piece}, which is not right on its disk")))
     }
 
-    /// The engine tells its user what it has.
+    /// The engine tells its user what it has, or what the torrent is.
     pub(super) fn event(&mut self, event: &Event, disk: &dyn Truth) -> Result<(), String> {
         let right = |piece: &u32| disk.holds(&self.data, *piece);
         match event {
@@ -117,6 +120,10 @@ impl Known {
                 ensure(*pieces as usize <= there, || {
                     format!("says that {pieces} pieces are there, of which {there} are right on its disk")
                 })
+            }
+            Event::MetadataReceived { .. } => {
+                self.is_private = self.data.metainfo.info.private;
+                Ok(())
             }
             Event::Finished { .. } => match (0..self.data.pieces()).find(|piece| !right(piece)) {
                 Some(piece) => Err(format!("says it has finished, but piece {piece} on its disk is wrong")),

@@ -4,6 +4,7 @@ mod budgets;
 mod claims;
 mod closes;
 mod contract;
+mod private;
 mod shares;
 mod talk;
 #[cfg(test)]
@@ -73,10 +74,10 @@ impl Checker {
         Self { limits, ..Self::default() }
     }
 
-    /// The engine has a torrent, with a limit of its own for connections if it is given one.
-    pub fn added(&mut self, torrent: TorrentId, data: Arc<Data>, peers_max: Option<u32>) {
+    /// The engine has a torrent, or a link to one, with a limit of its own for connections if it is given one.
+    pub fn added(&mut self, torrent: TorrentId, data: Arc<Data>, is_link: bool, peers_max: Option<u32>) {
         let most = peers_max.unwrap_or(self.limits.torrent_connections_max);
-        self.torrents.push(Known::new(torrent, data, most));
+        self.torrents.push(Known::new(torrent, data, is_link, most));
     }
 
     /// The engine took an incoming connection.
@@ -155,7 +156,11 @@ impl Checker {
                 within("fetches", self.fetches.len() as u64, u64::from(self.limits.fetches_max * times))?;
             }
             Output::Event(event) => return self.event(event, disk),
-            Output::Datagram { .. } | Output::Save { .. } | Output::Idle { .. } => {}
+            Output::Datagram { data, .. } => {
+                let mut private = self.torrents.iter().filter(|known| known.is_private);
+                private.try_for_each(|known| private::datagram(known, data))?;
+            }
+            Output::Save { .. } | Output::Idle { .. } => {}
         }
         Ok(None)
     }
@@ -198,6 +203,9 @@ impl Checker {
         let known = &mut self.torrents[place];
         let was_choking = talk.choking;
         talk.say(now, said, &known.data, &known.had, asked_max)?;
+        if known.is_private {
+            private::word(talk, said)?;
+        }
         known.unchoked += u32::from(was_choking && !talk.choking);
         known.unchoked -= u32::from(!was_choking && talk.choking);
         if let Said::Piece(_, _, len, _) = said {
@@ -216,7 +224,9 @@ impl Checker {
                     format!("Stopped with {conns} connections and {actions} disk actions outstanding")
                 })?;
             }
-            Event::Checked { torrent, .. } | Event::Finished { torrent } => {
+            Event::Checked { torrent, .. }
+            | Event::Finished { torrent }
+            | Event::MetadataReceived { torrent } => {
                 if let Some(known) = self.torrents.iter_mut().find(|known| known.id == *torrent) {
                     known.event(event, disk)?;
                 }
@@ -336,6 +346,9 @@ impl Checker {
         within("torrents", engine.torrents().count() as u64, self.limits.torrents_max.into())?;
         for (place, known) in self.torrents.iter().enumerate() {
             shares::compare(known, engine, &self.limits)?;
+            if known.is_private {
+                private::peers(known, engine)?;
+            }
             let own = |state: &&Conn| state.talk.torrent == Some(place) && !state.stream.is_closing();
             let conns = self.conns.values().filter(own).count() as u64;
             within("connections of a torrent", conns, known.peers_max.into())?;

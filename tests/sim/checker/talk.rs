@@ -44,6 +44,12 @@ impl Pieces {
     fn fill(&mut self) {
         self.words.fill(u64::MAX);
     }
+
+    fn clear(&mut self, piece: u32) {
+        if let Some(word) = self.words.get_mut(piece as usize / 64) {
+            *word &= !(1 << (piece % 64));
+        }
+    }
 }
 
 type Block = (u32, u32, u32);
@@ -65,6 +71,10 @@ pub(super) struct Talk {
     /// Reserved bits of both handshakes.
     ours: Option<[u8; 8]>,
     theirs: Option<[u8; 8]>,
+    /// Under which it wants to hear of other peers (BEP 11), or wanted to.
+    pub(super) their_pex: Option<u8>,
+    /// Under which the engine wants to hear what the peer has no more (BEP 54).
+    our_dont_have: Option<u8>,
     /// Payload of whole blocks that the engine has sent, and that it has been sent.
     pub(super) given: u64,
     pub(super) got: u64,
@@ -97,6 +107,8 @@ impl Talk {
             torrent: None,
             ours: None,
             theirs: None,
+            their_pex: None,
+            our_dont_have: None,
             given: 0,
             got: 0,
             has: Pieces::default(),
@@ -179,6 +191,14 @@ impl Talk {
             }
             Said::AllowedFast(piece) => {
                 self.allowed.insert(*piece);
+            }
+            Said::Extended(0, body) => {
+                self.their_pex = extension(body, "ut_pex").filter(|id| *id > 0).or(self.their_pex);
+            }
+            Said::Extended(id, body) if self.our_dont_have == Some(*id) => {
+                if let Ok(piece) = <[u8; 4]>::try_from(&body[..]).map(u32::from_be_bytes) {
+                    self.has_no_more(piece);
+                }
             }
             Said::Request(piece, offset, len) => {
                 let served = !self.choking || self.allows.contains(piece);
@@ -275,8 +295,11 @@ impl Talk {
                 ensure(was || self.late.contains(&block), || format!("{said}, which was not asked for"))?;
                 self.late.insert(block);
             }
-            Said::Extended(..) => {
+            Said::Extended(id, body) => {
                 ensure(self.speaks(5, 0x10), || format!("{said}, to one that does not speak extensions"))?;
+                if *id == 0 {
+                    self.our_dont_have = extension(body, "lt_donthave").or(self.our_dont_have);
+                }
             }
             Said::Port(_) => {
                 ensure(self.speaks(7, 0x01), || format!("{said}, to one that has no node of the DHT"))?;
@@ -286,6 +309,15 @@ impl Talk {
         }
         self.began |= !matches!(said, Said::Handshake { .. } | Said::KeepAlive | Said::Extended(..));
         Ok(())
+    }
+
+    /// The peer says that a piece is gone: what is under way of it need not come, and may all the same.
+    fn has_no_more(&mut self, piece: u32) {
+        self.has.clear(piece);
+        self.allowed.remove(&piece);
+        for under_way in [&mut self.asked, &mut self.doubted] {
+            self.late.extend(under_way.extract_if(.., |block| block.0 == piece));
+        }
     }
 
     /// No block came for so long that what is under way may not be waited for any more.
@@ -340,4 +372,9 @@ impl Talk {
         self.late.remove(&block);
         Ok(())
     }
+}
+
+/// The number that an extension handshake gives to one of the extensions (BEP 10).
+pub(super) fn extension(handshake: &[u8], name: &str) -> Option<u8> {
+    words::number_after(handshake, format!("{}:{name}", name.len()).as_bytes())?.try_into().ok()
 }

@@ -46,7 +46,7 @@ impl Scene {
     fn with(limits: Limits) -> Self {
         let data = Arc::new(Data::single(1, 4 * (32 << 10) - 5_000, 32 << 10));
         let mut checker = Checker::new(limits);
-        checker.added(id(1), Arc::clone(&data), None);
+        checker.added(id(1), Arc::clone(&data), false, None);
         Self { checker, data, conn: id(1), millis: 0 }
     }
 
@@ -255,6 +255,17 @@ fn requests_for_what_cannot_be_had() {
     scene.hears(&reject(2, 0, 16_384));
     scene.says(&request(2, 0, 16_384)).unwrap();
 
+    // A piece that is gone may be asked for again once it is back, and what was asked before may be late (BEP 54).
+    let mut scene = Scene::greeted(true);
+    scene.says(&extended(0, b"d1:md11:lt_donthavei7eee")).unwrap();
+    [all(), unchoke.clone()].iter().for_each(|bytes| scene.hears(bytes));
+    scene.says(&interested).unwrap();
+    scene.says(&request(2, 0, 16_384)).unwrap();
+    scene.hears(&extended(7, &2_u32.to_be_bytes()));
+    fails(scene.says(&request(2, 0, 16_384)), "does not have");
+    scene.hears(&have(2));
+    scene.says(&request(2, 0, 16_384)).unwrap();
+
     // What was asked for when the rest was late already may be given up together with that, but not anew.
     let mut scene = Scene::greeted(false);
     open.iter().for_each(|bytes| scene.hears(bytes));
@@ -337,6 +348,45 @@ fn messages_at_the_wrong_time() {
 }
 
 #[test]
+fn private_torrents_that_others_are_told_of() {
+    let scene = |is_link| {
+        let mut scene = Scene::new();
+        scene.data = Arc::new(Data::clone(&scene.data).private());
+        scene.checker = Checker::new(Limits::default());
+        scene.checker.added(id(1), Arc::clone(&scene.data), is_link, None);
+        scene.greets(true)
+    };
+    let pex = |id| extended(0, format!("d1:md6:ut_pexi{id}eee").as_bytes());
+    let hash = scene(false).data.info_hash();
+    let asks = [b"d1:ad9:info_hash20:", &hash.on_the_wire()[..], b"e1:q9:get_peerse"].concat();
+    let near = format!("BT-SEARCH * HTTP/1.1\r\nInfohash: {}\r\n", hash.to_hex().to_uppercase());
+    let datagram = |data: Vec<u8>| Output::Datagram { to: THEM, data: data.into() };
+    for is_link in [false, true] {
+        let mut scene = scene(is_link);
+        scene.hears(&pex(9));
+        let outputs = [
+            datagram(asks.clone()),
+            datagram(near.clone().into_bytes()),
+            Output::Send { conn: id(1), segment: Segment::Bytes(pex(1)) },
+            Output::Send { conn: id(1), segment: Segment::Bytes(extended(9, b"d5:added0:e")) },
+            Output::Send { conn: id(1), segment: Segment::Bytes(message(9, &[1, 2])) },
+        ];
+        if is_link {
+            for output in &outputs[..4] {
+                scene.gives(output).unwrap();
+            }
+            scene.gives(&Output::Event(Event::MetadataReceived { torrent: id(1) })).unwrap();
+        }
+        for (output, why) in outputs.iter().zip(["strangers", "strangers", "private", "private", "no node"]) {
+            fails(scene.gives(output), why);
+        }
+        scene.says(&pex(0)).unwrap();
+        let tracker = [&[0; 16][..], &hash.on_the_wire()].concat();
+        scene.gives(&datagram(tracker)).unwrap();
+    }
+}
+
+#[test]
 fn faults_that_spread() {
     let mut scene = Scene::greeted(false);
     let elsewhere = SocketAddr::from(([11, 0, 2, 1], 6881));
@@ -366,7 +416,7 @@ fn numbers_that_are_not_those_of_the_wire() {
     let torrent = engine.add_torrent(Instant::ZERO, AddTorrent::new(Arc::clone(&data.metainfo))).unwrap();
     let checker = || {
         let mut checker = Checker::new(Limits::default());
-        checker.added(torrent, Arc::clone(&data), None);
+        checker.added(torrent, Arc::clone(&data), false, None);
         checker
     };
     checker().look_thoroughly(&engine).unwrap();

@@ -2,7 +2,7 @@
 
 use super::greeting;
 use crate::script::{MakeScript, Script, Talk};
-use crate::words::{self, Listener, Said};
+use crate::words::{self, Listener, Said, number_after};
 
 /// What a peer does when it is asked for a piece of the metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -107,9 +107,9 @@ impl Script for Telling {
         self.listener.hear(bytes, &mut said);
         for said in said {
             match said {
-                Said::Extended(0, body) => self.id = number(&body, b"ut_metadata").map(|id| id as u8),
-                Said::Extended(METADATA, body) if number(&body, b"msg_type") == Some(0) => {
-                    if let Some(piece) = number(&body, b"piece") {
+                Said::Extended(0, body) => self.id = number_after(&body, b"ut_metadata").map(|id| id as u8),
+                Said::Extended(METADATA, body) if number_after(&body, b"msg_type") == Some(0) => {
+                    if let Some(piece) = number_after(&body, b"piece") {
                         self.answer(talk, piece);
                     }
                 }
@@ -117,12 +117,4 @@ impl Script for Telling {
             }
         }
     }
-}
-
-/// The number that follows `key` in a bencoded dictionary.
-fn number(body: &[u8], key: &[u8]) -> Option<u32> {
-    let place = body.windows(key.len()).position(|window| window == key)?;
-    let digits = body[place + key.len()..].strip_prefix(b"i")?;
-    let digits: Vec<u8> = digits.iter().copied().take_while(u8::is_ascii_digit).collect();
-    String::from_utf8(digits).ok()?.parse().ok()
 }
