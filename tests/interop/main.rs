@@ -6,6 +6,7 @@
 //! `cargo test -p pieceful-tests --test interop -- transmission udp`.
 
 mod aria2;
+mod capture;
 mod http;
 mod libtorrent;
 mod meeting;
@@ -13,6 +14,7 @@ mod network;
 mod opentracker;
 mod others;
 mod ours;
+mod private;
 mod processes;
 mod runner;
 mod seeder;
@@ -141,7 +143,8 @@ fn cases() -> Vec<Case> {
     let uploads = UPLOADS.into_iter().flat_map(|(program, dialling, recipe)| {
         [Driver::Std, Driver::Smol].map(|driver| upload_case(program, dialling, recipe, driver))
     });
-    seeding::cases().into_iter().chain(meeting::cases()).chain(uploads).chain(downloads).collect()
+    let meeting = meeting::cases().into_iter().chain(private::cases());
+    seeding::cases().into_iter().chain(meeting).chain(uploads).chain(downloads).collect()
 }
 
 fn downloads() -> Vec<(Program, Route, Recipe)> {

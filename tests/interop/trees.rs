@@ -47,6 +47,8 @@ pub(crate) struct Recipe {
     pub(crate) tree: Tree,
     pub(crate) piece_length: u32,
     pub(crate) maker: Maker,
+    /// For nobody but those whom trackers and users name (BEP 27); made by ours alone.
+    pub(crate) private: bool,
 }
 
 /// The torrents the cases choose from.
@@ -54,7 +56,7 @@ pub(crate) mod recipes {
     use super::{KIB, MIB, Maker, Recipe, Tree};
 
     pub(crate) const ONE_BYTE: Recipe =
-        Recipe { tree: Tree::OneByte, piece_length: 16 * KIB, maker: Maker::Pieceful };
+        Recipe { tree: Tree::OneByte, piece_length: 16 * KIB, maker: Maker::Pieceful, private: false };
     pub(crate) const SMALL_PIECES: Recipe = Recipe { tree: Tree::Five, ..ONE_BYTE };
     pub(crate) const FILES: Recipe = Recipe { tree: Tree::Sixty, piece_length: 32 * KIB, ..ONE_BYTE };
     pub(crate) const FORTY_MIB: Recipe = Recipe { tree: Tree::Forty, piece_length: 256 * KIB, ..ONE_BYTE };
@@ -102,22 +104,23 @@ impl Recipe {
             let python = bench.others.python()?;
             libtorrent::create(python, &source, &file, self.piece_length, flavour, trackers)?;
         } else {
-            create(&bench.pieceful, &source, &file, self.piece_length, trackers)?;
+            self.create(&bench.pieceful, &source, &file, trackers)?;
         }
         let metainfo = Metainfo::parse(fs::read(&file)?).map_err(|error| Failure::new(error.to_string()))?;
         Ok(Torrent { file, metainfo, source, link: None })
     }
-}
 
-fn create(pieceful: &Path, source: &Path, file: &Path, piece_length: u32, trackers: &[String]) -> Result<()> {
-    let mut command = Command::new(pieceful);
-    command.arg("create").arg(source).arg("-o").arg(file);
-    command.arg("--piece-length").arg(piece_length.to_string());
-    for tracker in trackers {
-        command.arg("--tracker").arg(tracker);
+    fn create(self, pieceful: &Path, source: &Path, file: &Path, trackers: &[String]) -> Result<()> {
+        let mut command = Command::new(pieceful);
+        command.arg("create").arg(source).arg("-o").arg(file);
+        command.arg("--piece-length").arg(self.piece_length.to_string());
+        command.args(self.private.then_some("--private"));
+        for tracker in trackers {
+            command.arg("--tracker").arg(tracker);
+        }
+        output_of(&mut command)?;
+        Ok(())
     }
-    output_of(&mut command)?;
-    Ok(())
 }
 
 /// A torrent file and what it is of.
