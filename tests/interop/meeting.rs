@@ -14,7 +14,7 @@ use crate::runner::Case;
 use crate::seeding::{self, DRIVERS, Row};
 use crate::transmission::Transmission;
 use crate::trees::{Recipe, Torrent, recipes};
-use crate::{Bench, CASE_TIME, Result, network};
+use crate::{Bench, CASE_TIME, Failure, Result, network};
 
 /// Slow enough for a swarm to be still there when everybody has met.
 const HARDLY: u64 = 16 << 10;
@@ -24,10 +24,11 @@ const LIBTORRENT: &[Program] = &[Program::Libtorrent];
 const ARIA2: &[Program] = &[Program::Libtorrent, Program::Aria2];
 const TRANSMISSION: &[Program] = &[Program::Libtorrent, Program::Transmission];
 
-/// Transmission takes no node on loopback, and there are no neighbours.
-const ON_A_NETWORK: [Row; 4] = [
+/// Transmission takes no node on loopback, a link may not name a peer there, and there are no neighbours.
+const ON_A_NETWORK: [Row; 5] = [
     ("seed transmission by dht", TRANSMISSION, recipes::SMALL_PIECES, transmission_asks_the_dht),
     ("download from transmission by dht", TRANSMISSION, recipes::SMALL_PIECES, transmission_is_in_the_dht),
+    ("download from libtorrent whose host a link names", LIBTORRENT, recipes::FILES, look_up_the_seed),
     ("seed libtorrent by local discovery", LIBTORRENT, NEAR[0], be_a_neighbour),
     ("download from libtorrent by local discovery", LIBTORRENT, NEAR[1], have_a_neighbour),
 ];
@@ -158,6 +159,22 @@ fn transmission_is_in_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> 
     let (path, nodes) = (bench.others.path(Program::Transmission)?, dht.nodes.addresses());
     let seeder = Transmission::start(path, &dht.torrent, &theirs, Ipv6Addr::LOCALHOST, nodes, &place)?;
     dht.download(bench, driver, &place, &seeder)
+}
+
+/// Nobody's name server is there to be asked. But the system finds an address that is written as one number as well,
+/// which to us is a name like any other.
+fn look_up_the_seed(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let torrent = recipe.make(bench, &[], &place)?;
+    let seeder = libtorrent_seed(bench, &torrent, &["--passive", "yes"], &place)?;
+    let SocketAddr::V4(address) = seeder.address() else { return Err(Failure::new("it is not on IPv4")) };
+    let (host, port) = (address.ip().to_bits(), address.port());
+    let link = format!("{}&x.pe={host:#x}:{port}", torrent.metainfo.to_magnet());
+    let torrent = Torrent { link: Some(link), ..torrent };
+    let folder = place.folder("ours")?;
+    ours::download(driver, bench, &torrent, &Told::default(), &folder, &place)
+        .and_then(|()| torrent.compare(&folder))
+        .map_err(|error| error.and(seeder.story()))
 }
 
 /// We know one peer, which has nothing for us. But it knows a seed, which for its part dials nobody.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use pieceful_core::engine::{AddTorrent, DhtConfig, Event, TorrentState, TorrentStatus, What};
 use pieceful_core::id::TorrentId;
+use pieceful_core::metainfo::Magnet;
 use pieceful_std::{Options, SessionEvent};
 use serde_json::Value;
 
@@ -155,8 +156,8 @@ impl Ours {
     /// Takes part in `torrent`, whose files are in `folder` or will be.
     pub(crate) fn start(driver: Driver, torrent: &Torrent, told: &Told, folder: &Path) -> Result<Self> {
         let options = told.options();
-        let what = match torrent.link {
-            Some(_) => What::from(torrent.metainfo.to_magnet()),
+        let what = match &torrent.link {
+            Some(link) => What::from(link.parse::<Magnet>().map_err(Failure::from_error)?),
             None => Arc::new(torrent.metainfo.clone()).into(),
         };
         let spec = AddTorrent {

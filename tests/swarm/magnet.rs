@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Call, Event, TorrentState};
+use pieceful_core::engine::{AddTorrent, Call, Event, Source, TorrentState};
 use pieceful_core::metainfo::{Magnet, Metainfo};
 use pieceful_core::peer::CloseReason;
 use pieceful_tests::odd::{Teller, Told};
@@ -225,6 +225,54 @@ fn only_the_metadata_is_fetched_where_no_more_is_wanted() {
     assert_eq!((status.state, status.peers, status.traffic.payload_down), (TorrentState::Paused, 0, 0));
     world.resume("bob");
     finishes(world);
+}
+
+/// Bob, whose link names this peer, and nobody else.
+fn by_name(seed: u64, host: &str, resolves_to: impl FnOnce(SocketAddr) -> SocketAddr) -> World {
+    let mut world =
+        world(seed).seed("alice").node("bob", |spec| (spec.idle, spec.introduced) = (true, false));
+    let alice = world.address("alice");
+    world = world.host("alice.example", &[resolves_to(alice).ip()]);
+    world.run_for(Duration::from_secs(5));
+    let data = world.torrent().clone();
+    let magnet = Magnet { peers: vec![(host.to_owned(), alice.port())], ..data.metainfo.to_magnet() };
+    world.add_torrent("bob", AddTorrent::new(magnet), data);
+    world
+}
+
+#[test]
+fn a_peer_that_the_link_names_by_host_is_looked_up_and_called() {
+    let mut world = by_name(2_049, "alice.example", |alice| alice);
+    world.run_until(|world| world.status("bob").known_from.of(Source::User) == 1, Duration::from_secs(2));
+    finishes(world);
+}
+
+#[test]
+fn a_host_that_is_not_found_is_looked_up_again() {
+    let mut world = by_name(2_050, "later.example", |alice| alice);
+    world.run_for(Duration::from_secs(30));
+    let alice = world.address("alice");
+    world = world.host("later.example", &[alice.ip()]);
+    world.run_until(|world| received(world, "bob") == 1, Duration::from_secs(40));
+}
+
+#[test]
+fn a_host_that_is_this_machine_after_all_is_not_called() {
+    let mut world = by_name(2_051, "alice.example", |_| SocketAddr::from(([127, 0, 0, 1], 1)));
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.status("bob").known_peers, 0);
+}
+
+#[test]
+fn no_host_is_looked_up_for_a_torrent_that_is_paused() {
+    let mut world = by_name(2_052, "later.example", |alice| alice);
+    let looks = |world: &World| world.trace().matches("resolve later.example").count();
+    assert_eq!(looks(&world), 1);
+    world.pause("bob");
+    world.run_for(Duration::from_secs(3_600));
+    assert_eq!(looks(&world), 1);
+    world.resume("bob");
+    assert_eq!(looks(&world), 2);
 }
 
 #[test]

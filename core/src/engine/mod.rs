@@ -136,6 +136,11 @@ enum Asker {
         named_by: NamedBy,
         port: u16,
     },
+    /// Peers of a torrent, named by its link.
+    Link {
+        torrent: TorrentId,
+        place: u32,
+    },
 }
 
 /// A connection and whose it is.

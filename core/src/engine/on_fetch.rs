@@ -31,6 +31,11 @@ impl Engine {
                 self.dht_resolved(named_by, port, result);
                 return self.resolve_on();
             }
+            Asker::Link { torrent: id, place } => {
+                let addresses = result.unwrap_or_default();
+                self.with_torrent(id, |torrent, turn| torrent.link_host_resolved(place, &addresses, turn));
+                return self.resolve_on();
+            }
         };
         let result = result.map_err(|error| match error {
             ResolveError::NotFound => TrackerError::NoSuchHost,

@@ -81,6 +81,10 @@ impl Engine {
                 }
             }
             Action::DhtNode(address) => self.dht_node_at(address),
+            Action::LookUp { place, host } => {
+                self.resolves_waiting.push_back((Asker::Link { torrent: id, place }, host));
+                self.resolve_on();
+            }
             Action::AnnounceNear => self.announce_near(id),
             Action::SaveMetadata(data) => {
                 if let Some(torrent) = self.torrents.get(id) {
@@ -113,6 +117,8 @@ impl Engine {
         self.deadlines.disarm(Owner::Dial(id));
         self.dial_waiting.remove(&id);
         self.fetches_waiting.retain(|(torrent, ..)| *torrent != id);
+        self.resolves_waiting
+            .retain(|(asker, _)| !matches!(asker, Asker::Link { torrent, .. } if *torrent == id));
         self.see_to_stopping();
     }
 

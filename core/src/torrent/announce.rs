@@ -14,6 +14,7 @@ impl Torrent {
     pub(super) fn start_announcing(&mut self, turn: &mut Turn<'_>) {
         if !core::mem::replace(&mut self.announcing, true) {
             self.with_trackers(turn, Trackers::start);
+            self.tick_link_hosts(turn);
             if self.may_be_found_near() {
                 turn.out.push(Action::AnnounceNear);
             }

@@ -64,8 +64,8 @@ fn complete(magnet: &Magnet, info: Bytes) -> Result<Metainfo, TorrentError> {
 }
 
 impl Torrent {
-    /// Learns of the peers a link names (`x.pe`), as far as a link may name them: it was opened by the user and written
-    /// by a stranger.
+    /// Learns of the peers a link names by address (`x.pe`), as far as a link may name them: it was opened by the user
+    /// and written by a stranger.
     pub(super) fn know_peers_of_link(&mut self, turn: &mut Turn<'_>) {
         let Some(magnet) = &self.magnet else { return };
         for (host, port) in &magnet.peers {

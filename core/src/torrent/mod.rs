@@ -15,6 +15,7 @@ mod event;
 mod exchange;
 mod judge;
 mod known;
+mod link_hosts;
 mod magnet;
 mod metadata;
 mod on_disk;
@@ -67,6 +68,7 @@ use checking::Check;
 use exchange::Exchange;
 use judge::Judge;
 use known::Known;
+use link_hosts::LinkHosts;
 use seeding::Seeding;
 
 /// A torrent we take part in.
@@ -112,6 +114,7 @@ pub struct Torrent {
     /// Not there before the metadata is, when all there is is a magnet link.
     metainfo: Option<Arc<Metainfo>>,
     magnet: Option<Box<Magnet>>,
+    link_hosts: Option<Box<LinkHosts>>,
     settings: Settings,
     hello: Hello,
     order: PieceOrder,
@@ -234,6 +237,13 @@ pub enum Action {
         named_by: NamedBy,
         /// What to say.
         announce: tracker::udp::Announce,
+    },
+    /// Look up a host that its link names.
+    LookUp {
+        /// To answer with.
+        place: u32,
+        /// Its name.
+        host: String,
     },
     /// Tell the local network of it.
     AnnounceNear,
@@ -414,6 +424,7 @@ impl Torrent {
             unchoked: Vec::new(),
             info_hash,
             metainfo,
+            link_hosts: magnet.as_deref().and_then(LinkHosts::of),
             magnet,
             settings,
         };
@@ -560,6 +571,7 @@ impl Torrent {
     /// Does what is due: trackers and the choker. Peers have deadlines of their own.
     pub fn tick(&mut self, turn: &mut Turn<'_>) {
         self.tick_trackers(turn);
+        self.tick_link_hosts(turn);
         self.tick_metadata(turn);
         if self.wants_peers() {
             self.make_room_to_dial(turn);
@@ -580,7 +592,8 @@ impl Torrent {
         let running = self.is_running().then(|| self.running_deadline()).flatten();
         let exchange = self.exchange.as_ref().filter(|_| self.wants_peers());
         let exchange = exchange.and_then(|exchange| exchange.deadline());
-        [trackers, running, exchange, self.metadata_deadline(now)].into_iter().flatten().min()
+        let others = [self.metadata_deadline(now), self.link_hosts_deadline()];
+        [trackers, running, exchange].into_iter().chain(others).flatten().min()
     }
 
     fn running_deadline(&self) -> Option<Instant> {

@@ -77,7 +77,7 @@ a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once e
 is complete.
 
 What a magnet link names is fetched from peers first, and kept for the next run. Its trackers are \
-asked, and the peers it names (x.pe) are called, unless they are this machine.
+asked, and the peers it names (x.pe) are looked up and called, unless they are this machine.
 
 RATE is in bytes per second: a number, with K, M or G (or KiB, MiB, GiB) for powers of 1024, \
 or kB, MB, GB for powers of 1000; a trailing /s is allowed: 500K, 1.5M, 2MiB/s, 10MB. \

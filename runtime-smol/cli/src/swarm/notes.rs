@@ -126,16 +126,11 @@ pub(super) fn of_link(magnet: &Magnet) -> Vec<String> {
         notes.push(String::from("the link names web seeds (\"ws\"), which come later: only peers are asked"));
     }
     for (host, port) in &magnet.peers {
-        match host.parse::<IpAddr>() {
-            Ok(ip) if scope::may_name(NamedBy::Torrent, ip) => {}
-            Ok(_) => notes.push(format!(
+        if host.parse::<IpAddr>().is_ok_and(|ip| !scope::may_name(NamedBy::Torrent, ip)) {
+            notes.push(format!(
                 "the link's peer {host}:{port} is not called, since a link may not name this machine: if you trust \
                  it, use --peer"
-            )),
-            Err(_) => notes.push(format!(
-                "the link's peer {host}:{port} is not called, since names are not looked up yet: use --peer with its \
-                 address"
-            )),
+            ));
         }
     }
     notes
