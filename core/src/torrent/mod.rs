@@ -23,6 +23,7 @@ mod peers;
 mod rates;
 mod room;
 mod seeding;
+mod settings;
 mod share;
 mod source;
 mod spec;
@@ -47,6 +48,7 @@ pub use error::TorrentError;
 pub use event::Event;
 pub use metadata::{MetadataFetch, Whole};
 pub use seeding::SeedingLimits;
+pub use settings::Settings;
 pub use share::{Checks, Slots, UploadSlots};
 pub use source::{Source, Sources};
 pub use spec::{AddTorrent, RateLimits, What};
@@ -140,31 +142,6 @@ pub struct Torrent {
     /// Reused lists, so that a block costs no allocation.
     picked: Vec<Block>,
     unchoked: Vec<PeerKey>,
-}
-
-/// What an engine decides for each of its torrents.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Our name of this run.
-    pub peer_id: PeerId,
-    /// What we call ourselves (BEP 10, `v`).
-    pub client_name: String,
-    /// Where others reach us.
-    pub listen_port: Option<u16>,
-    /// Where others reach our DHT node, if there is one.
-    pub dht_port: Option<u16>,
-    /// Leave reading blocks to the driver.
-    pub direct_blocks: bool,
-    /// Limits of one connection.
-    pub peer: peer::Limits,
-    /// Most connections.
-    pub peers_max: u32,
-    /// Most known addresses.
-    pub known_max: u32,
-    /// Most upload slots.
-    pub unchoked_max: u32,
-    /// Tell peers of others, and hear of others from them (BEP 11), unless the torrent is private.
-    pub pex: bool,
 }
 
 /// What a torrent has in hand during a call: the three effects, and what it shares with other torrents.
