@@ -19,7 +19,7 @@ use pieceful_core::rng::Seed;
 
 use crate::engine_loop::{self, Command, Message};
 use crate::events::{Events, Hub};
-use crate::store::Store;
+use crate::store::{METADATA_KEPT_MAX, Store};
 use crate::tape::{RecordOptions, Recorder};
 
 /// How long [`Session::stop`] gives trackers to be told and files to be closed.
@@ -280,11 +280,16 @@ impl Drop for Shared {
     }
 }
 
-/// The store in the state folder, which is made now so that a wrong one is noticed now.
+/// The store in the state folder, which is made now so that a wrong one is noticed now. What it keeps of torrents that
+/// nobody came back to does not grow for ever.
 pub fn prepare_store(folder: Option<&Path>) -> Result<Option<Store>, StartError> {
     let Some(path) = folder else { return Ok(None) };
     std::fs::create_dir_all(path).map_err(|source| StartError::State { path: path.to_owned(), source })?;
-    Ok(Some(Store::new(path)))
+    let store = Store::new(path);
+    if let Err(error) = store.prune_metadata(METADATA_KEPT_MAX) {
+        tracing::warn!(%error, "old metadata is not removed");
+    }
+    Ok(Some(store))
 }
 
 /// Completes the settings of the DHT node, if there is to be one, by what an earlier session kept of it. On a tape

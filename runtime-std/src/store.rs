@@ -2,7 +2,7 @@
 //!
 //! A torrent's state is only good for the folder it was downloaded to, so the file's name holds both: the
 //! info-hash, and a short hash of the folder's path. The same torrent in two folders has two files. Its metadata is the
-//! same everywhere.
+//! same everywhere; of that the most lately used is kept, as much as there is room for.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -10,12 +10,19 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use pieceful_core::engine::SaveKey;
 use sha1::{Digest as _, Sha1};
 
 /// Longest state that is read back: a torrent of two million pieces and as many files stays below it.
 const STATE_LEN_MAX: u64 = 64 << 20;
+
+/// Metadata is kept up to so many bytes in all: that of thousands of usual torrents.
+pub const METADATA_KEPT_MAX: u64 = 256 << 20;
+
+/// What files of metadata are called, after their info-hash.
+const METADATA: &str = "metadata";
 
 /// A folder of saved states.
 #[derive(Clone, Debug)]
@@ -66,6 +73,9 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
+        if let SaveKey::Metadata(_) = key {
+            let _ = file.set_modified(SystemTime::now()); // not ours, then: it counts as older than it is
+        }
         let mut data = Vec::new();
         file.take(STATE_LEN_MAX + 1).read_to_end(&mut data)?;
         if data.len() as u64 > STATE_LEN_MAX {
@@ -74,11 +84,37 @@ impl Store {
         Ok((!data.is_empty()).then_some(data))
     }
 
+    /// Forgets metadata beyond so many bytes in all, that first which was not saved or loaded for longest. Nobody else
+    /// ever does: of a link there is no telling whether it comes again.
+    ///
+    /// # Errors
+    /// The system's, when the folder cannot be read.
+    pub fn prune_metadata(&self, kept_max: u64) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let is_metadata = path.extension().is_some_and(|extension| extension == METADATA);
+            // One that is gone meanwhile is one less.
+            if is_metadata && let Ok(about) = fs::symlink_metadata(&path) {
+                files.push((about.modified().unwrap_or(SystemTime::UNIX_EPOCH), about.len(), path));
+            }
+        }
+        files.sort();
+        let mut kept = 0_u64;
+        for (_, len, path) in files.into_iter().rev() {
+            kept = kept.saturating_add(len);
+            if kept > kept_max {
+                let _ = fs::remove_file(path); // the next start tries again
+            }
+        }
+        Ok(())
+    }
+
     fn path(&self, key: SaveKey, downloads: &Path) -> PathBuf {
         let info_hash = match key {
             SaveKey::Torrent(info_hash) => info_hash,
             SaveKey::Dht => return self.folder.join("dht.state"),
-            SaveKey::Metadata(info_hash) => return self.folder.join(format!("{info_hash}.metadata")),
+            SaveKey::Metadata(info_hash) => return self.folder.join(format!("{info_hash}.{METADATA}")),
         };
         // Two spellings of one folder are one folder, where the system can tell.
         let real = fs::canonicalize(downloads).or_else(|_| std::path::absolute(downloads));
@@ -150,6 +186,36 @@ mod tests {
         store.save(key, &place.path().join("one"), b"info").unwrap();
         assert_eq!(store.load(key, &place.path().join("other")).unwrap().as_deref(), Some(&b"info"[..]));
         assert_eq!(store.load(KEY, &place.path().join("one")).unwrap(), None);
+    }
+
+    #[test]
+    fn metadata_that_was_not_used_for_longest_makes_room_for_other() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(place.path());
+        let key = |number| SaveKey::Metadata(InfoHash::from_v1([number; 20]));
+        store.save(KEY, place.path(), &[0; 1_000]).unwrap();
+        let hour = std::time::Duration::from_secs(3_600);
+        for number in 1..=4 {
+            store.save(key(number), place.path(), &[0; 100]).unwrap();
+            let file = File::options().write(true).open(store.path(key(number), place.path())).unwrap();
+            file.set_modified(SystemTime::now() - hour * (10 - u32::from(number))).unwrap();
+        }
+        let is_there = |number| store.path(key(number), place.path()).exists();
+        store.prune_metadata(400).unwrap();
+        assert_eq!([1, 2, 3, 4].map(is_there), [true; 4], "as much as there is room for");
+        store.load(key(1), place.path()).unwrap();
+        store.prune_metadata(250).unwrap();
+        assert_eq!([1, 2, 3, 4].map(is_there), [true, false, false, true], "the first was used last");
+        assert!(store.load(KEY, place.path()).unwrap().is_some(), "nothing else is touched");
+    }
+
+    #[test]
+    fn a_session_begins_by_making_room() {
+        let place = tempfile::tempdir().unwrap();
+        let huge = place.path().join("0123456789.metadata");
+        File::create(&huge).unwrap().set_len(METADATA_KEPT_MAX + 1).unwrap();
+        crate::session::prepare_store(Some(place.path())).unwrap();
+        assert!(!huge.exists());
     }
 
     #[test]
