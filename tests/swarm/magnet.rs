@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pieceful_core::engine::{AddTorrent, Call, Event, Source, TorrentState};
-use pieceful_core::metainfo::{Magnet, Metainfo};
+use pieceful_core::metainfo::{METADATA_LEN_MAX, Magnet, Metainfo};
 use pieceful_core::peer::CloseReason;
 use pieceful_tests::odd::{Teller, Told};
 use pieceful_tests::{Data, Has, World};
@@ -58,6 +58,25 @@ fn a_megabyte_of_metadata_is_there_within_a_second_and_a_piece_within_two() {
     world.run_until(|world| received(world, "bob") == 1, Duration::from_secs(1));
     let asked = |world: &World| world.peers("bob").iter().any(|peer| peer.asked > 0 || peer.downloaded > 0);
     world.run_until(asked, Duration::from_secs(1));
+}
+
+#[test]
+fn the_longest_metadata_there_may_be_is_fetched_and_makes_a_torrent_that_can_be_read() {
+    // 20 bytes a piece, and a few for the rest.
+    let data = Data::single(2_003, (METADATA_LEN_MAX as u64 - 100) / 20, 1);
+    let long = METADATA_LEN_MAX - 100..=METADATA_LEN_MAX;
+    assert!(long.contains(&data.metainfo.info.raw.len()), "{}", data.metainfo.info.raw.len());
+    let mut world = World::new(2_003).data(data).keep_trace(0).script("teller", Teller::default().script());
+    world = world.node("bob", |spec| spec.idle = true);
+    world.run_for(Duration::from_secs(1));
+    let (data, teller) = (world.torrent().clone(), world.address("teller"));
+    let link = data.metainfo.to_magnet();
+    let spec = AddTorrent { metadata_only: true, peers: vec![teller], ..AddTorrent::new(link) };
+    let bob = world.add_torrent("bob", spec, data);
+    world.run_until(|world| received(world, "bob") == 1, MINUTES);
+    let torrent = world.engine("bob").metainfo(bob).expect("its metadata is there").to_torrent();
+    assert!(torrent.len() > 10_000_000, "longer than some programs read");
+    assert_eq!(Metainfo::parse(torrent).map(|it| it.info), Ok(world.torrent().metainfo.info.clone()));
 }
 
 #[test]

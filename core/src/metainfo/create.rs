@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::Metainfo;
 use super::error::MetainfoError;
-use super::{FILE_LEN_MAX, Metainfo};
 use crate::bencode::{self, DictEncoder};
 
 /// What goes into a new .torrent file. Hashing the pieces is the caller's work.
@@ -81,6 +81,9 @@ pub struct NewFile {
     pub executable: bool,
 }
 
+/// Longest .torrent file that is made, in bytes: libtorrent reads no longer ones.
+pub const NEW_LEN_MAX: usize = 10_000_000;
+
 /// Why a torrent is not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CreateError {
@@ -97,11 +100,11 @@ pub enum CreateError {
     #[error("the torrent would be of no use: {0}")]
     Invalid(#[from] MetainfoError),
     /// So many pieces or files that the .torrent file is too large to be read.
-    #[error("the torrent file would have {len} bytes, others read at most {max}: use longer pieces")]
+    #[error("the torrent file would have {len} bytes, many programs read at most {max}: use longer pieces")]
     TooLarge {
         /// Its length.
         len: usize,
-        /// [`FILE_LEN_MAX`].
+        /// [`NEW_LEN_MAX`].
         max: usize,
     },
 }
@@ -127,8 +130,8 @@ impl NewTorrent {
     /// change, anything beyond the limits for reading.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CreateError> {
         let bytes = bencode::dict(|d| self.put(d));
-        if bytes.len() > FILE_LEN_MAX {
-            return Err(CreateError::TooLarge { len: bytes.len(), max: FILE_LEN_MAX });
+        if bytes.len() > NEW_LEN_MAX {
+            return Err(CreateError::TooLarge { len: bytes.len(), max: NEW_LEN_MAX });
         }
         let bytes = Bytes::from(bytes);
         let read = Metainfo::parse(bytes.clone())?;

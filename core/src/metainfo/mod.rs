@@ -30,7 +30,7 @@ mod info;
 mod magnet;
 mod url;
 
-pub use create::{Content, CreateError, NewFile, NewTorrent, auto_piece_length};
+pub use create::{Content, CreateError, NEW_LEN_MAX, NewFile, NewTorrent, auto_piece_length};
 pub use error::MetainfoError;
 pub use files::{COLLISIONS_MAX, COMPONENT_LEN_MAX, SafePath};
 pub use info::{
@@ -58,8 +58,9 @@ pub struct Metainfo {
     pub creation_date: Option<i64>,
 }
 
-/// Longest .torrent file that is read, in bytes, as in libtorrent.
-pub const FILE_LEN_MAX: usize = 10_000_000;
+/// Longest .torrent file that is read, in bytes: one that was made of the longest metadata that peers are asked for, with a
+/// megabyte for what lies beside it.
+pub const FILE_LEN_MAX: usize = METADATA_LEN_MAX + (1 << 20);
 
 /// Trackers, web seeds and nodes that are kept, of each; what follows is ignored.
 pub const URLS_MAX: usize = 256;
