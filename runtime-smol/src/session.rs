@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use futures_lite::FutureExt;
 use pieceful_core::engine::{
-    AddTorrent, Call, Engine, PeerStatus, RateLimits, SeedingLimits, TorrentStatus, UploadSlots,
+    AddTorrent, Call, Engine, PeerStatus, RateLimits, SeedingLimits, Selection, TorrentStatus, UploadSlots,
 };
 use pieceful_core::id::TorrentId;
 use pieceful_core::metainfo::Metainfo;
@@ -104,6 +104,11 @@ impl Session {
     /// Changes how many connections a torrent may have; `None` is as many as any.
     pub fn set_torrent_connections(&self, id: TorrentId, max: Option<u32>) {
         self.tell(Call::SetTorrentConnections(id, max));
+    }
+
+    /// Wants these files of a torrent from now on, and no others.
+    pub fn set_files(&self, id: TorrentId, files: Selection) {
+        self.tell(Call::SetFiles(id, files));
     }
 
     /// Changes how long a torrent goes on once it is complete; what it has given so far counts.

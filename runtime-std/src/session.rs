@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::{
-    self, AddTorrent, Call, Config, Engine, PeerStatus, RateLimits, SaveKey, SeedingLimits, TorrentStatus,
-    UploadSlots, What,
+    self, AddTorrent, Call, Config, Engine, PeerStatus, RateLimits, SaveKey, SeedingLimits, Selection,
+    TorrentStatus, UploadSlots, What,
 };
 use pieceful_core::id::TorrentId;
 use pieceful_core::metainfo::Metainfo;
@@ -205,6 +205,11 @@ impl Session {
     /// Changes how many connections a torrent may have; `None` is as many as any.
     pub fn set_torrent_connections(&self, id: TorrentId, max: Option<u32>) {
         self.tell(Call::SetTorrentConnections(id, max));
+    }
+
+    /// Wants these files of a torrent from now on, and no others.
+    pub fn set_files(&self, id: TorrentId, files: Selection) {
+        self.tell(Call::SetFiles(id, files));
     }
 
     /// Changes how long a torrent goes on once it is complete; what it has given so far counts.

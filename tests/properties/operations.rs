@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pieceful_core::engine::{Call, Event, RateLimits, SeedingLimits, UploadSlots};
+use pieceful_core::engine::{Call, Event, Priority, RateLimits, SeedingLimits, Selection, UploadSlots};
 use pieceful_tests::odd::{Calls, Odd};
 use pieceful_tests::{Data, World};
 use proptest::collection::vec;
@@ -21,10 +21,17 @@ enum Operation {
     Connections { most: Option<u32> },
     Slots { most: u32 },
     SeedingLimits { ratio_permille: Option<u32>, secs: Option<u64> },
+    Want { files: Vec<Priority> },
     Restart,
     Crowd { odd: usize },
     Timeout { times: u8 },
 }
+
+const PRIORITIES: [Priority; 4] = [Priority::Skip, Priority::Low, Priority::Normal, Priority::High];
+
+/// Pieces are shared by two, three and four files.
+const FILES: [(&str, u64); 6] =
+    [("f/a", 90_000), ("f/b", 0), ("f/c", 3_000), ("f/d", 100), ("f/e", 150_000), ("f/f", 56_900)];
 
 fn operation() -> impl Strategy<Value = Operation> {
     let rate = || prop::option::of(prop_oneof![Just(0_u64), 1_u64..2_000, 2_000_u64..5_000_000]);
@@ -38,6 +45,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0_u32..5).prop_map(|most| Operation::Slots { most }),
         1 => (prop::option::of(0_u32..3_000), prop::option::of(0_u64..100))
             .prop_map(|(ratio_permille, secs)| Operation::SeedingLimits { ratio_permille, secs }),
+        2 => vec(prop::sample::select(PRIORITIES.to_vec()), FILES.len()).prop_map(|files| Operation::Want { files }),
         1 => Just(Operation::Restart),
         2 => (0_usize..100).prop_map(|odd| Operation::Crowd { odd }),
         2 => (1_u8..5).prop_map(|times| Operation::Timeout { times }),
@@ -45,7 +53,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 fn run(seed: u64, operations: &[Operation]) {
-    let data = Data::single(seed, 300_000, 32 << 10);
+    let data = Data::random(seed, &FILES, 32 << 10);
     let mut world = World::new(seed).data(data).keep_trace(60).seed("alice");
     world = world.leecher("bob").with(|spec| spec.config.direct_blocks = seed.is_multiple_of(2));
     world = world.partial("carol", 0..5);
@@ -77,6 +85,11 @@ fn run(seed: u64, operations: &[Operation]) {
                 let (ratio_permille, time) = (*ratio_permille, secs.map(Duration::from_secs));
                 let limits = SeedingLimits { ratio_permille, time };
                 world.command("bob", |torrent| Call::SetSeedingLimits(torrent, limits));
+            }
+            Operation::Want { files } => {
+                let mut wants = Selection::all();
+                (0..).zip(files).for_each(|(file, priority)| wants.set(file..=file, *priority));
+                world.command("bob", |torrent| Call::SetFiles(torrent, wants.clone()));
             }
             Operation::Restart => {
                 world.restart("bob");

@@ -26,7 +26,7 @@ impl World {
         &self.data
     }
 
-    /// Whether the node has said that everything is there; what it said is then compared with its disk.
+    /// Whether the node has said that everything is there that is wanted; what it said is then compared with its disk.
     #[must_use]
     pub fn complete(&self, name: &str) -> bool {
         self.engine_node(name).complete
@@ -111,10 +111,11 @@ impl World {
         self.engine_node(name).disk.contents(path)
     }
 
-    /// Whether the node's disk holds the whole torrent.
+    /// Whether the node's disk holds all of the torrent that is wanted.
     #[must_use]
     pub fn holds_everything(&self, name: &str) -> bool {
-        (0..self.data.pieces()).all(|piece| self.holds(name, piece))
+        let files = self.nodes[self.index(name)].spec.wants.clone().unwrap_or_default();
+        self.data.wanted(&files).all(|piece| self.holds(name, piece))
     }
 
     /// Whether the node's disk holds the right bytes of a piece.

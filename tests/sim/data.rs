@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pieceful_core::disk::Layout;
+use pieceful_core::engine::{Priority, Selection};
 use pieceful_core::id::{InfoHash, PieceIndex};
 use pieceful_core::metainfo::Metainfo;
 use sha1::{Digest as _, Sha1};
@@ -83,6 +84,16 @@ impl Data {
     #[must_use]
     pub fn pieces(&self) -> u32 {
         self.layout.pieces()
+    }
+
+    /// The pieces that have bytes of a file that `files` wants, found the simplest way.
+    pub fn wanted<'a>(&'a self, files: &'a Selection) -> impl Iterator<Item = u32> + 'a {
+        let layout = &self.layout;
+        (0..layout.pieces()).filter(move |&piece| {
+            layout
+                .spans(layout.whole(PieceIndex(piece)))
+                .any(|span| files.priority(span.file) != Priority::Skip)
+        })
     }
 
     /// The right bytes of one piece.

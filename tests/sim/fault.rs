@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pieceful_core::engine::StreamEnd;
+use pieceful_core::engine::{Call, Selection, StreamEnd};
 
 use crate::queue::Step;
 use crate::services::Services;
@@ -30,6 +30,11 @@ pub enum Fault {
     Paused {
         /// How long.
         lasts: Duration,
+    },
+    /// Its user wants other files of its first torrent from now on.
+    Chooses {
+        /// Which, and how much.
+        files: Selection,
     },
     /// Some of its disk's reads, writes and hashes fail.
     DiskFails {
@@ -181,6 +186,7 @@ impl Fault {
     pub const fn lasts(&self) -> Option<Duration> {
         match *self {
             Self::Restart
+            | Self::Chooses { .. }
             | Self::Reset { .. }
             | Self::HalfOpen { .. }
             | Self::Severed { .. }
@@ -248,6 +254,9 @@ impl World {
             Fault::Off { .. } if is_on => self.kill(name),
             Fault::PowerLoss { lost, .. } if is_on => self.lose_power(node, *lost),
             Fault::Paused { .. } if has_torrent => self.pause(name),
+            Fault::Chooses { files } if has_torrent => {
+                self.command(name, |torrent| Call::SetFiles(torrent, files.clone()));
+            }
             Fault::Restart | Fault::Off { .. } | Fault::PowerLoss { .. } | Fault::Paused { .. } => return,
             Fault::ClockLeaps { by } => self.leap(node, *by),
             Fault::Reset { with } => {

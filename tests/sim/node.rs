@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::disk::Allocation;
-use pieceful_core::engine::{Call, Config, Engine, Event, PieceOrder, RateLimits, SaveKey, SeedingLimits};
+use pieceful_core::engine::{
+    Call, Config, Engine, Event, PieceOrder, RateLimits, SaveKey, SeedingLimits, Selection,
+};
 use pieceful_core::id::{ConnId, TorrentId};
 use pieceful_core::time::Instant;
 
@@ -38,6 +40,8 @@ pub struct Spec {
     pub files: Vec<(String, Bytes)>,
     /// Whether its user has only the torrent's magnet link.
     pub magnet: bool,
+    /// Which files its user wants, and how much. What [`Call::SetFiles`] says later is what it starts with again.
+    pub wants: Option<Selection>,
     /// Which piece comes next.
     pub order: PieceOrder,
     /// How file space is taken.
@@ -81,6 +85,7 @@ impl Default for Spec {
             has: Has::Nothing,
             files: Vec::new(),
             magnet: false,
+            wants: None,
             order: PieceOrder::default(),
             allocation: Allocation::default(),
             overwrite: false,

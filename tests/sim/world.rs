@@ -348,6 +348,7 @@ impl World {
         add.peers = spec.peers;
         add.peers.extend(known);
         add.trackers = spec.trackers;
+        add.files = spec.wants;
         add.order = spec.order;
         add.allocation = spec.allocation;
         add.overwrite = spec.overwrite;
@@ -373,11 +374,13 @@ impl World {
         add.saved_metadata = add.saved_metadata.or_else(|| saved(SaveKey::Metadata(data.info_hash())));
         node.record(now, || Call::Add(Box::new(add.clone())));
         let (peers_max, is_link) = (add.peers_max, matches!(add.what, What::Magnet(_)));
+        let files = add.files.clone().unwrap_or_default();
         node.checker.called(now, &Call::Timeout);
         let engine = node.engine.as_mut().expect("a node that runs");
         match engine.add_torrent(now, add) {
             Ok(id) => {
                 node.checker.added(id, Arc::clone(&data), is_link, peers_max);
+                node.checker.wants(id, &files);
                 node.torrents.push((id, data));
                 self.drain(index);
                 id
@@ -407,10 +410,26 @@ impl World {
         let now = self.clock(index);
         self.note(index, format_args!("is told by its user: {call:?}"));
         let node = self.engine_node_mut(name);
+        if let Call::SetFiles(id, files) = &call
+            && node.torrents.first().is_some_and(|(first, _)| first == id)
+        {
+            self.nodes[index].spec.wants = Some(files.clone());
+        }
+        let node = self.engine_node_mut(name);
         node.record(now, || call.clone());
         node.checker.called(now, &call);
+        let chosen = match &call {
+            Call::SetFiles(torrent, _) => Some(*torrent),
+            _ => None,
+        };
         let returned = node.engine.as_mut().expect("a node that runs").call(now, call);
         self.drain(index);
+        if let Some(torrent) = chosen {
+            let node = &mut self.engine_node_mut(name);
+            let status = node.engine.as_ref().and_then(|engine| engine.torrent(torrent));
+            node.complete &=
+                status.is_some_and(|status| status.wanted.bytes_done == status.wanted.bytes_total);
+        }
         returned
     }
 

@@ -3,6 +3,7 @@
 mod adversaries;
 mod chance;
 mod checking;
+mod choice;
 mod clocks;
 mod commands;
 mod crashes;

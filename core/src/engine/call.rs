@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 
-use super::{AddError, AddTorrent, Engine, Input, RateLimits, SeedingLimits, UploadSlots};
+use super::{AddError, AddTorrent, Engine, Input, RateLimits, SeedingLimits, Selection, UploadSlots};
 use crate::id::{ConnId, TorrentId};
 use crate::time::Instant;
 
@@ -30,6 +30,8 @@ pub enum Call {
     SetTorrentLimits(TorrentId, RateLimits),
     /// [`Engine::set_torrent_connections`]
     SetTorrentConnections(TorrentId, Option<u32>),
+    /// [`Engine::set_files`]
+    SetFiles(TorrentId, Selection),
     /// [`Engine::set_seeding_limits`]
     SetSeedingLimits(TorrentId, SeedingLimits),
     /// [`Engine::set_upload_slots`]
@@ -68,6 +70,7 @@ impl Engine {
             Call::SetLimits(rates) => self.set_limits(now, rates),
             Call::SetTorrentLimits(id, rates) => self.set_torrent_limits(now, id, rates),
             Call::SetTorrentConnections(id, max) => self.set_torrent_connections(now, id, max),
+            Call::SetFiles(id, files) => self.set_files(now, id, files),
             Call::SetSeedingLimits(id, limits) => self.set_seeding_limits(now, id, limits),
             Call::SetUploadSlots(slots) => self.set_upload_slots(now, slots),
             Call::Shutdown => self.shutdown(now),

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::deadlines::Owner;
-use super::{AddError, AddTorrent, Engine, RateLimits, SeedingLimits, Stopping, UploadSlots};
+use super::{AddError, AddTorrent, Engine, RateLimits, SeedingLimits, Selection, Stopping, UploadSlots};
 use crate::id::TorrentId;
 use crate::time::Instant;
 use crate::torrent::{Settings, Source, Torrent};
@@ -116,6 +116,13 @@ impl Engine {
         self.advance(now);
         let max = max.unwrap_or(self.config.limits.torrent_connections_max);
         self.with_torrent(id, |torrent, turn| torrent.set_peers_max(max, turn));
+    }
+
+    /// Wants these files of a torrent from now on, and no others: what is not wanted any more is taken back, what is
+    /// wanted again is downloaded, and what is there stays.
+    pub fn set_files(&mut self, now: Instant, id: TorrentId, files: Selection) {
+        self.advance(now);
+        self.with_torrent(id, |torrent, turn| torrent.set_files(files, turn));
     }
 
     /// Changes how long a torrent goes on once it is complete; what it has given so far counts.

@@ -27,9 +27,10 @@ use core::net::SocketAddr;
 
 use slotmap::SlotMap;
 
+pub use crate::picker::Priority;
 pub use crate::torrent::{
-    Event, MetadataStatus, PeerStatus, SeedingLimits, Source, Sources, TorrentError, TorrentState,
-    TorrentStatus, Traffic,
+    Event, MetadataStatus, PeerStatus, SeedingLimits, Selection, Source, Sources, TorrentError, TorrentState,
+    TorrentStatus, Traffic, Wanted,
 };
 pub use call::{Call, Returned};
 pub use config::{AddError, AddTorrent, Config, DhtConfig, PieceOrder, RateLimits, UploadSlots, What};
@@ -276,6 +277,12 @@ impl Engine {
     #[must_use]
     pub fn metainfo(&self, id: TorrentId) -> Option<&Arc<Metainfo>> {
         self.torrents.get(id).and_then(Torrent::metainfo)
+    }
+
+    /// Which files of a torrent are wanted, and how much.
+    #[must_use]
+    pub fn selection(&self, id: TorrentId) -> Option<&Selection> {
+        self.torrents.get(id).map(Torrent::selection)
     }
 
     /// The numbers of a torrent's connected peers.

@@ -13,6 +13,7 @@ use crate::cx::Cx;
 use crate::time::Instant;
 use crate::wire::encode::extended_header;
 use crate::wire::extended;
+use crate::wire::extended::ExtendedHandshake;
 use crate::wire::holepunch::{HolepunchError, HolepunchKind, HolepunchMessage};
 use crate::wire::pex::{PEX_LEN_MAX, PexMessage};
 
@@ -103,6 +104,15 @@ impl Peer {
         if let Some(id) = id {
             let message = HolepunchMessage { kind: HolepunchKind::Error(error), peer };
             self.extended_message(id, &message.encode());
+        }
+    }
+
+    /// Tells it whether we take nothing of it any more (BEP 21), in the shortest way that it understands.
+    pub fn tell_upload_only(&mut self, on: bool, extension: &ExtendedHandshake) {
+        let id = self.theirs.as_ref().and_then(|theirs| theirs.ids.upload_only).filter(|id| *id > 0);
+        match id {
+            Some(id) => self.extended_message(id, &[on.into()]),
+            None => self.extend(extension),
         }
     }
 

@@ -67,6 +67,7 @@ pub enum PieceOrder {
 
 /// How much a piece is wanted. Everything of a higher priority comes before anything of a lower one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Priority {
     /// Not at all.
     Skip,
@@ -284,6 +285,12 @@ impl Picker {
         &self.have
     }
 
+    /// The pieces that are wanted and not there.
+    #[must_use]
+    pub const fn needed(&self) -> &Bitfield {
+        &self.needed
+    }
+
     /// How many pieces the torrent has.
     #[must_use]
     pub const fn pieces(&self) -> u32 {
@@ -296,10 +303,16 @@ impl Picker {
         self.have.is_full() && !self.have.is_empty()
     }
 
-    /// Whether every piece is there that is not to be skipped.
+    /// Whether every piece is there that is not to be skipped; never, if there is none.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
-        self.needed.is_empty()
+        self.needed.is_empty() && self.pieces() > 0
+    }
+
+    /// Whether a piece was ever wanted more or less than usual.
+    #[must_use]
+    pub const fn has_priorities(&self) -> bool {
+        !self.priorities.is_empty()
     }
 
     /// Requests under way, a block asked of two peers counted twice.

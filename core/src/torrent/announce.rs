@@ -82,7 +82,7 @@ impl Torrent {
         }
     }
 
-    fn with_trackers(
+    pub(super) fn with_trackers(
         &mut self,
         turn: &mut Turn<'_>,
         act: impl FnOnce(&mut Trackers, &Numbers, &mut Cx<'_, tracker::Action>),

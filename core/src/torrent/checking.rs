@@ -122,7 +122,7 @@ impl Torrent {
             && self.piece_hash(piece) == Some(digest)
         {
             self.picker.set_have(piece);
-            self.left -= self.layout.stored_in(piece);
+            self.count_had(piece);
         }
         self.check_on(turn);
     }
@@ -135,32 +135,39 @@ impl Torrent {
         if let Some(path) = self.somebody_elses(&check.existing) {
             return self.fail(TorrentError::OtherData { path }, turn);
         }
-        if !self.picker.is_complete() && !self.begun {
+        self.remember_begun(turn);
+        let files = self.to_prepare(&check.existing);
+        self.prepare(!self.is_finished(), files, turn);
+    }
+
+    /// Remembers for a later run that the files are ours, as long as they may not be durable.
+    pub(super) fn remember_begun(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_finished() && !self.begun {
             self.begun = true;
             turn.out.push(Action::Save(Bytes::from_static(BEGUN)));
         }
-        let files = self.to_prepare(&check.existing);
-        self.prepare(files, turn);
     }
 
-    fn prepare(&mut self, files: Vec<u32>, turn: &mut Turn<'_>) {
-        let (writes, allocation) = (!self.picker.is_complete(), self.allocation);
+    pub(super) fn prepare(&mut self, writes: bool, files: Vec<u32>, turn: &mut Turn<'_>) {
+        self.writes = writes;
+        let allocation = self.allocation;
         self.disk(Task::Prepare, DiskAction::Prepare { writes, files, allocation }, turn);
     }
 
     /// From now on others may read the files, too.
     pub(super) fn write_no_more(&mut self, turn: &mut Turn<'_>) {
-        self.prepare(Vec::new(), turn);
+        self.prepare(false, Vec::new(), turn);
     }
 
     /// All is there and nothing needs to be made ready, or there is nothing to do here.
     fn check_to_serve_ended(&mut self, turn: &mut Turn<'_>) {
         let (found, pieces) = (self.picker.have().count(), self.layout.pieces());
-        if found == pieces {
-            self.prepare(Vec::new(), turn);
+        if self.is_finished() {
+            self.prepare(false, Vec::new(), turn);
         } else {
             turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces: found }));
-            self.fail(TorrentError::Incomplete { missing: pieces - found, pieces }, turn);
+            let missing = self.picker.needed().count();
+            self.fail(TorrentError::Incomplete { missing, pieces }, turn);
         }
     }
 
@@ -190,16 +197,17 @@ impl Torrent {
     /// Files to make before the first block comes: empty ones, since no block ever will; those that are too
     /// long; and all that are to be allocated in full.
     fn to_prepare(&self, existing: &[Existing]) -> Vec<u32> {
-        let full = self.allocation == Allocation::Full && !self.picker.is_complete();
+        let full = self.allocation == Allocation::Full && !self.is_finished();
         let files = self.layout.files().iter().zip(existing);
         (0..)
             .zip(files)
-            .filter(|(_, (file, existing))| {
+            .filter(|(number, (file, existing))| {
                 let len = match existing {
                     Existing::Absent => None,
                     Existing::Present { len, .. } => Some(*len),
                 };
                 file.path.is_some()
+                    && self.selection.wants(*number)
                     && (len.is_some_and(|len| len > file.len) || (len.is_none() && file.len == 0) || full)
             })
             .map(|(number, _)| number)
@@ -215,9 +223,7 @@ impl Torrent {
         let pieces = self.picker.have().count();
         turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
         self.know_pieces(turn);
-        if self.picker.is_complete() {
-            self.finish(turn);
-        }
+        self.see_to_finish(turn);
         if !self.paused {
             self.start_announcing(turn);
         }

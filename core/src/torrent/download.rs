@@ -23,10 +23,10 @@ const ONE_READ: u64 = 256 * 1024;
 const HELP_SOONEST: Duration = Duration::from_millis(1);
 
 impl Slot {
-    /// Counts anew what it has that we do not, and says whether that is anything.
-    fn count_useful(&mut self, have: &Bitfield) {
+    /// Counts anew what it has that we need, and says whether that is anything.
+    pub(super) fn count_useful(&mut self, needed: &Bitfield) {
         let mut useful = self.peer.has().clone();
-        useful.remove_all(have);
+        useful.keep_only(needed);
         self.useful = useful.count();
         self.peer.set_interesting(self.useful > 0);
     }
@@ -35,9 +35,15 @@ impl Slot {
 impl Torrent {
     /// A peer told all it has.
     pub(super) fn told_all(&mut self, key: PeerKey) {
+        self.count(key);
+        self.allow_fast(key);
+    }
+
+    /// Counts what a peer has that was not counted before.
+    pub(super) fn count(&mut self, key: PeerKey) {
         let Some(slot) = self.peers.get_mut(key) else { return };
-        if self.picker.is_complete() {
-            // Nothing is ever chosen from it, so nobody needs to know how rare its pieces are.
+        if self.picker.is_finished() {
+            // Nothing is chosen from it, so nobody needs to know how rare its pieces are.
         } else if slot.peer.has().is_full() {
             self.picker.saw_seed();
             slot.counted = Counted::Seed;
@@ -45,13 +51,12 @@ impl Torrent {
             self.picker.saw_bitfield(slot.peer.has());
             slot.counted = Counted::Bits;
         }
-        slot.count_useful(self.picker.have());
-        self.allow_fast(key);
+        slot.count_useful(self.picker.needed());
     }
 
     /// A peer has one more piece.
     pub(super) fn told_have(&mut self, key: PeerKey, piece: PieceIndex) {
-        if self.picker.is_complete() {
+        if self.picker.is_finished() {
             return;
         }
         let Some(slot) = self.peers.get_mut(key) else { return };
@@ -59,7 +64,7 @@ impl Torrent {
         if slot.counted == Counted::No {
             slot.counted = Counted::Bits;
         }
-        if !self.picker.have().get(piece) {
+        if self.picker.needs(piece) {
             slot.useful += 1;
             slot.peer.set_interesting(true);
         }
@@ -71,7 +76,7 @@ impl Torrent {
         if slot.counted == Counted::Bits {
             self.picker.gone_have(piece);
         }
-        if !self.picker.have().get(piece) {
+        if self.picker.needs(piece) {
             slot.useful = slot.useful.saturating_sub(1);
             slot.peer.set_interesting(slot.useful > 0);
         }
@@ -86,7 +91,7 @@ impl Torrent {
         self.picker.gone_seed();
         self.picker.saw_bitfield(slot.peer.has());
         slot.counted = Counted::Bits;
-        slot.count_useful(self.picker.have());
+        slot.count_useful(self.picker.needed());
         true
     }
 
@@ -95,7 +100,7 @@ impl Torrent {
         // One that says it only uploads (BEP 21) is as good as a seed to one that needs nothing.
         let is_seed =
             |slot: &Slot| slot.peer.is_upload_only() || slot.peer.has_told() && slot.peer.has().is_full();
-        if self.picker.is_complete() && self.peers.get(key).is_some_and(|slot| is_seed(slot)) {
+        if self.picker.is_finished() && self.peers.get(key).is_some_and(|slot| is_seed(slot)) {
             self.close(key, CloseReason::NothingToExchange, turn);
         }
     }
@@ -223,14 +228,15 @@ impl Torrent {
         self.picker.written(block);
     }
 
-    /// We have one more piece: who wanted it of whom, and who is to be told.
-    pub(super) fn have(&mut self, piece: PieceIndex, turn: &mut Turn<'_>) {
+    /// We have one more piece, which was needed or came although it was no longer wanted: who wanted it of whom,
+    /// and who is to be told.
+    pub(super) fn have(&mut self, piece: PieceIndex, was_needed: bool, turn: &mut Turn<'_>) {
         let mut actions = core::mem::take(turn.scratch);
         for slot in self.peers.values_mut() {
             if slot.peer.has().get(piece) {
-                slot.useful = slot.useful.saturating_sub(1);
-                if slot.useful == 0 {
-                    slot.peer.set_interesting(false);
+                if was_needed {
+                    slot.useful = slot.useful.saturating_sub(1);
+                    slot.peer.set_interesting(slot.useful > 0);
                 }
             } else {
                 slot.peer.announce(piece);

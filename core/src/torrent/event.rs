@@ -32,7 +32,8 @@ pub enum Event {
         /// How many pieces are there and right.
         pieces: u32,
     },
-    /// Every piece is on disk and verified. Comes once per torrent and run.
+    /// Every piece that is wanted is on disk and verified. Comes once per torrent and run, and again when more was
+    /// wanted meanwhile and is there, too.
     Finished {
         /// Which torrent.
         torrent: TorrentId,

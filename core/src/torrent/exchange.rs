@@ -219,9 +219,9 @@ impl Torrent {
     pub(super) fn heard_of(&mut self, key: PeerKey, message: &PexMessage, turn: &mut Turn<'_>) {
         let Some(slot) = self.peers.get(key).filter(|_| self.exchange.is_some()) else { return };
         let sender = named_by(slot.address);
-        let complete = self.picker.is_complete();
+        let finished = self.is_finished();
         for (address, flags) in &message.added {
-            let of_use = !(complete && flags.has(PexFlags::UPLOAD_ONLY));
+            let of_use = !(finished && flags.has(PexFlags::UPLOAD_ONLY));
             if of_use && scope::may_name(sender, address.ip()) {
                 self.known.add(*address, Source::Pex, turn.now, turn.rng);
             }

@@ -29,6 +29,8 @@ pub(super) enum Outcome {
     Fruitful,
     /// The peer broke the rules.
     Misbehaved,
+    /// There is nothing to exchange until one of us wants more: see [`Known::wake`].
+    Resting,
     /// Not worth dialling again: it is us, or it is connected another way.
     Useless,
 }
@@ -254,6 +256,11 @@ impl Known {
         entry.fruitful = outcome == Outcome::Fruitful;
         let wait = match outcome {
             Outcome::Useless => return self.remove(place),
+            Outcome::Resting => {
+                entry.failures = 0;
+                (entry.at, entry.state) = (Instant::NEVER, State::Waiting);
+                return;
+            }
             Outcome::Fruitful => {
                 entry.failures = 0;
                 WAIT_FRUITFUL
@@ -274,6 +281,13 @@ impl Known {
         entry.state = State::Waiting;
         let at = entry.at;
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// More is wanted: those that rest may be dialled again.
+    pub(super) fn wake(&mut self, now: Instant) {
+        let resting = self.entries.iter_mut().filter(|entry| entry.state == State::Waiting);
+        resting.filter(|entry| entry.at == Instant::NEVER).for_each(|entry| entry.at = now);
+        self.look_ahead();
     }
 
     /// Never dials `address` again, and refuses it when it comes.
@@ -307,7 +321,7 @@ impl Known {
 
     fn look_ahead(&mut self) {
         let waiting = self.entries.iter().filter(|entry| entry.state == State::Waiting);
-        self.next = waiting.map(|entry| entry.at).min();
+        self.next = waiting.map(|entry| entry.at).min().filter(|at| *at < Instant::NEVER);
     }
 }
 

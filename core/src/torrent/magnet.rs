@@ -14,13 +14,13 @@ use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
 use super::{
-    Action, Event, MetadataFetch, MetadataStatus, Source, Stage, Torrent, TorrentError, Turn, What, Whole,
+    Action, Event, MetadataFetch, MetadataStatus, Selection, Source, Stage, Torrent, TorrentError, Turn,
+    What, Whole,
 };
 use crate::disk::Layout;
 use crate::id::{BLOCK_LEN, PeerKey};
 use crate::metainfo::{Info, Magnet, Metainfo};
 use crate::peer::CloseReason;
-use crate::picker::Picker;
 use crate::scope::{self, NamedBy};
 use crate::time::Instant;
 
@@ -44,6 +44,11 @@ pub(super) fn known(what: What, saved: Option<Bytes>) -> (Option<Arc<Metainfo>>,
 /// The trackers of a link, each a tier of its own.
 pub(super) fn tiers(magnet: &Magnet) -> Vec<Vec<String>> {
     magnet.trackers.iter().map(|tracker| Vec::from([tracker.clone()])).collect()
+}
+
+/// The files that a link selects (BEP 53): all, if it names none.
+pub(super) fn selection(magnet: &Magnet) -> Selection {
+    if magnet.select.is_empty() { Selection::all() } else { Selection::only(magnet.select.iter().cloned()) }
 }
 
 /// What a link and the metadata it names make together.
@@ -181,11 +186,8 @@ impl Torrent {
         };
         // What can be read has a layout: it has limits of its own.
         let Ok(layout) = Layout::of(&metainfo.info) else { return };
-        self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
-        self.picker.set_order(self.order);
-        self.left = layout.stored();
-        self.seeding.know_size(layout.stored());
         self.layout = Arc::new(layout);
+        self.choose_anew();
         let private = metainfo.info.private;
         self.metainfo = Some(Arc::new(metainfo));
         if private {

@@ -23,6 +23,7 @@ mod peers;
 mod rates;
 mod room;
 mod seeding;
+mod selection;
 mod settings;
 mod share;
 mod source;
@@ -32,6 +33,7 @@ mod uplink;
 mod upload;
 mod verify;
 mod views;
+mod wanted;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
@@ -48,12 +50,13 @@ pub use error::TorrentError;
 pub use event::Event;
 pub use metadata::{MetadataFetch, Whole};
 pub use seeding::SeedingLimits;
+pub use selection::Selection;
 pub use settings::Settings;
 pub use share::{Checks, Slots, UploadSlots};
 pub use source::{Source, Sources};
 pub use spec::{AddTorrent, RateLimits, What};
 pub use uplink::Uplink;
-pub use views::{MetadataStatus, PeerStatus, TorrentState, TorrentStatus, Traffic};
+pub use views::{MetadataStatus, PeerStatus, TorrentState, TorrentStatus, Traffic, Wanted};
 
 use crate::choke::{Choker, Recent};
 use crate::disk::{Allocation, Budget, DiskAction, Layout, LayoutError};
@@ -88,6 +91,7 @@ pub struct Torrent {
     freed: bool,
     endgame: bool,
     announcing: bool,
+    /// Everything that is wanted was there, and its owner was told.
     finished: bool,
     serve_only: bool,
     /// Bytes that choked newcomers may have, or had, without a slot.
@@ -124,6 +128,8 @@ pub struct Torrent {
     overwrite: bool,
     /// An earlier run began to write these files: what they hold is ours, whole or not.
     begun: bool,
+    /// The disk was told last that files will be written.
+    writes: bool,
     /// It is paused as soon as it has its metadata.
     metadata_only: bool,
     /// Recently gone peers that had sent payload: a piece may turn out wrong after they left.
@@ -131,8 +137,16 @@ pub struct Torrent {
     judge: Judge,
     /// Every tracker that was told we are here was told that we left, or given up on.
     told: bool,
-    /// Bytes of missing pieces, padding left out.
+    /// Which files are wanted.
+    selection: Selection,
+    /// Bytes of wanted files.
+    wanted: u64,
+    /// Pieces that hold any.
+    wanted_pieces: u32,
+    /// Bytes of wanted files in missing pieces.
     left: u64,
+    /// Bytes of missing pieces, padding left out.
+    missing: u64,
     /// Disk actions not yet answered.
     disk_pending: u32,
     /// The last piece came from a peer, so that it is a download that is complete.
@@ -350,8 +364,8 @@ impl Torrent {
             pieces: metainfo.as_ref().map(|_| layout.pieces()),
             dht_port: settings.dht_port.filter(|_| !private),
         };
-        let mut picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
-        picker.set_order(spec.order);
+        let selection =
+            spec.files.unwrap_or_else(|| magnet.as_deref().map(magnet::selection).unwrap_or_default());
         let seeding = Seeding::new(spec.seeding, layout.stored());
         let tiers = match (&metainfo, &magnet) {
             (Some(metainfo), _) => metainfo.trackers.clone(),
@@ -366,10 +380,11 @@ impl Torrent {
             overwrite: spec.overwrite,
             serve_only: spec.serve_only,
             begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
+            writes: false,
             metadata_only: spec.metadata_only,
             stage: Stage::Reopening,
             paused: spec.paused,
-            picker,
+            picker: Picker::new(0, 1, 0),
             peers: SlotMap::with_key(),
             exchange: (settings.pex && !private).then(Box::default),
             known: Known::new(settings.known_max, private),
@@ -381,7 +396,11 @@ impl Torrent {
             trackers,
             announcing: false,
             told: true,
-            left: layout.stored(),
+            selection,
+            wanted: 0,
+            wanted_pieces: 0,
+            left: 0,
+            missing: 0,
             layout,
             freed: false,
             endgame: false,
@@ -405,6 +424,7 @@ impl Torrent {
             magnet,
             settings,
         };
+        torrent.choose_anew();
         for peer in spec.peers {
             torrent.known.add(peer, Source::User, turn.now, turn.rng);
         }
@@ -473,10 +493,7 @@ impl Torrent {
         if self.disk_pending > 0 || self.paused {
             return;
         }
-        let layout = &self.layout;
-        self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
-        self.picker.set_order(self.order);
-        self.left = layout.stored();
+        self.choose_anew();
         self.seeding.complete_since = None;
         self.begin(turn);
     }
@@ -539,7 +556,7 @@ impl Torrent {
         self.wants_peers() && !self.known.is_private()
     }
 
-    /// Whether nothing is missing.
+    /// Whether nothing is missing, wanted or not.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.picker.is_complete()

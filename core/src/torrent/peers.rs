@@ -301,7 +301,7 @@ impl Torrent {
     pub(super) fn extension(&self) -> ExtendedHandshake {
         ExtendedHandshake {
             ids: ExtensionIds { ut_pex: self.exchange.is_some().then_some(PEX_ID), ..ExtensionIds::OURS },
-            upload_only: self.picker.is_complete(),
+            upload_only: self.is_finished(),
             client: Some(self.settings.client_name.clone()),
             port: self.settings.listen_port,
             request_queue: Some(self.settings.peer.requests_max),
@@ -345,8 +345,14 @@ impl Torrent {
     pub(super) fn close(&mut self, key: PeerKey, reason: CloseReason, turn: &mut Turn<'_>) {
         if let Some(conn) = self.forget(key, reason, turn) {
             // A torrent that stops after giving enough owes the last of it still.
-            turn.out.push(Action::Close { conn, after_send: self.picker.is_complete() && self.paused });
+            turn.out.push(Action::Close { conn, after_send: self.is_finished() && self.paused });
         }
+    }
+
+    /// What becomes of a seed, if nothing is missing: it may be of use again only where something was not wanted.
+    fn without_need(&self) -> Option<Outcome> {
+        let outcome = if self.picker.is_complete() { Outcome::Useless } else { Outcome::Resting };
+        self.is_finished().then_some(outcome)
     }
 
     /// Lets go of a peer: its requests, its pieces in the availability, its place.
@@ -375,7 +381,7 @@ impl Torrent {
             self.choker.slot_freed(turn.now);
         }
         if let Some(listens) = slot.listens {
-            self.known.ended(listens, outcome(&slot, &reason, self.picker.is_complete()), turn.now, turn.rng);
+            self.known.ended(listens, outcome(&slot, &reason, self.without_need()), turn.now, turn.rng);
         }
         turn.out.push(Action::Event(Event::PeerClosed {
             torrent: Some(self.id),
@@ -387,7 +393,7 @@ impl Torrent {
         Some(slot.conn)
     }
 
-    /// Everything is here: closes the peers that cannot be of use any more, which are seeds like us, and forgets
+    /// Everything that is wanted is here: closes the peers that cannot be of use any more, which are seeds like us, and forgets
     /// how rare the pieces are.
     pub(super) fn close_seeds(&mut self, turn: &mut Turn<'_>) {
         for slot in self.peers.values_mut() {
@@ -437,15 +443,25 @@ fn uncount(picker: &mut Picker, counted: Counted, peer: &Peer) {
 }
 
 /// How a connection went, for the book of known peers.
-fn outcome(slot: &Slot, reason: &CloseReason, complete: bool) -> Outcome {
+///
+/// `nothing_left` is what becomes of somebody who has nothing for us, if nothing is missing now.
+fn outcome(slot: &Slot, reason: &CloseReason, nothing_left: Option<Outcome>) -> Outcome {
     let totals = slot.peer.totals();
     match reason {
         CloseReason::Anew => Outcome::Fruitful,
-        CloseReason::Ourselves | CloseReason::Duplicate | CloseReason::NothingToExchange => Outcome::Useless,
+        // That was our doing, and when it goes on they are as good as they were.
+        CloseReason::TorrentStopped if slot.peer_id.is_some() => Outcome::Fruitful,
+        CloseReason::Ourselves | CloseReason::Duplicate => Outcome::Useless,
+        CloseReason::NothingToExchange => nothing_left.unwrap_or(Outcome::Useless),
         // Another program, or another protocol, answers there.
         CloseReason::WrongTorrent | CloseReason::Wire(WireError::ProtocolString) => Outcome::Misbehaved,
         reason if reason.is_misbehaviour() => Outcome::Misbehaved,
-        _ if complete && slot.peer.has_told() && slot.peer.has().is_full() => Outcome::Useless,
+        _ if let Some(outcome) = nothing_left
+            && slot.peer.has_told()
+            && slot.peer.has().is_full() =>
+        {
+            outcome
+        }
         _ if totals.payload_down > totals.unasked => Outcome::Fruitful,
         _ if slot.peer_id.is_some() => Outcome::Fruitless,
         _ => Outcome::Failed,

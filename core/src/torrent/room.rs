@@ -112,12 +112,12 @@ impl Torrent {
     /// Peers that have been here for long enough and neither gave nor took anything. One that waits for us to
     /// serve it is not to blame for that, and those we are still connecting to have a deadline of their own.
     fn idle(&self, now: Instant) -> impl Iterator<Item = (PeerKey, &Slot)> {
-        let complete = self.picker.is_complete();
+        let finished = self.is_finished();
         let peers = self.peers.iter().map(|(key, slot)| (key, &**slot));
         peers.filter(move |(_, slot)| {
             let totals = slot.peer.totals();
             let exchanged = totals.payload_down > totals.unasked || totals.payload_up > 0;
-            let waits = complete && slot.peer.is_interested();
+            let waits = finished && slot.peer.is_interested();
             slot.peer_id.is_some() && !exchanged && !waits && slot.since + grace(slot) <= now
         })
     }

@@ -14,6 +14,7 @@ use crate::metainfo::{Magnet, Metainfo};
 use crate::picker::PieceOrder;
 
 use super::seeding::SeedingLimits;
+use super::selection::Selection;
 
 /// Highest rates in payload bytes per second; `None` is without limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +32,7 @@ pub struct RateLimits {
 pub enum What {
     /// A .torrent file.
     Metainfo(Arc<Metainfo>),
-    /// A magnet link: the metadata comes from peers (BEP 9). All files are downloaded, whatever it
-    /// [selects](Magnet::select).
+    /// A magnet link: the metadata comes from peers (BEP 9).
     Magnet(Box<Magnet>),
 }
 
@@ -69,6 +69,10 @@ pub struct AddTorrent {
     pub peers: Vec<SocketAddr>,
     /// Trackers the user named, each a tier of its own before the torrent's (BEP 12).
     pub trackers: Vec<String>,
+    /// Which files are wanted, and how much. Where nothing is said, those that the magnet link
+    /// [selects](Magnet::select), or all.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub files: Option<Selection>,
     /// Which piece comes next.
     pub order: PieceOrder,
     /// How file space is taken.
@@ -104,6 +108,7 @@ impl AddTorrent {
             what: what.into(),
             peers: Vec::new(),
             trackers: Vec::new(),
+            files: None,
             order: PieceOrder::default(),
             allocation: Allocation::default(),
             overwrite: false,

@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 
-use super::{PeerStatus, Stage, Torrent, TorrentState, TorrentStatus, Traffic};
+use super::{PeerStatus, Stage, Torrent, TorrentState, TorrentStatus, Traffic, Wanted};
 use crate::peer;
 use crate::time::Instant;
 
@@ -15,8 +15,14 @@ impl Torrent {
         TorrentStatus {
             state: self.state(),
             metadata: self.metadata_status(),
-            bytes_done: self.layout.stored() - self.left(),
+            bytes_done: self.layout.stored() - self.missing,
             bytes_total: self.layout.stored(),
+            wanted: Wanted {
+                bytes_done: self.wanted - self.left,
+                bytes_total: self.wanted,
+                pieces_done: self.wanted_pieces - self.picker.needed().count(),
+                pieces_total: self.wanted_pieces,
+            },
             pieces_done: self.picker.have().count(),
             pieces_total: self.layout.pieces(),
             pieces_checked: match &self.stage {
@@ -52,12 +58,12 @@ impl Torrent {
             Stage::Reopening | Stage::Opening | Stage::Checking(_) | Stage::Preparing => {
                 TorrentState::Checking
             }
-            Stage::Active if self.picker.is_complete() => TorrentState::Seeding,
+            Stage::Active if self.is_finished() => TorrentState::Seeding,
             Stage::Active => TorrentState::Downloading,
         }
     }
 
-    /// Bytes of missing pieces, padding left out.
+    /// Bytes of wanted files in missing pieces.
     pub(super) fn left(&self) -> u64 {
         self.left
     }

@@ -196,7 +196,7 @@ impl Torrent {
             .filter(|(_, slot)| slot.peer.is_open())
             .map(|(key, slot)| candidate(key, slot, now))
             .collect();
-        let mode = if self.picker.is_complete() { Mode::Seeding } else { Mode::Leeching };
+        let mode = if self.is_finished() { Mode::Seeding } else { Mode::Leeching };
         let wanted = candidates.iter().filter(|peer| peer.interested).count() as u32;
         let most = self.settings.unchoked_max;
         let slots = turn.slots.claim(now, self.id, wanted.min(most)).min(most);

@@ -21,19 +21,17 @@ impl Torrent {
     }
 
     fn passed(&mut self, piece: PieceIndex, turn: &mut Turn<'_>) {
+        let was_needed = self.picker.needs(piece);
         if self.picker.passed(piece).is_none() {
             return;
         }
-        self.left -= self.layout.stored_in(piece);
+        self.count_had(piece);
         if self.judge.has_evidence(piece) {
             self.disk(Task::Compare(piece), DiskAction::HashBlocks { piece }, turn);
         }
-        self.have(piece, turn);
-        if self.picker.is_complete() {
-            self.write_no_more(turn);
-            self.fetched_all = true;
-            self.finish(turn);
-        }
+        self.have(piece, was_needed, turn);
+        self.fetched_all = self.picker.is_complete();
+        self.see_to_finish(turn);
     }
 
     /// Whoever sent all of a wrong piece sent something wrong. Where several did, the blocks are remembered by
@@ -99,7 +97,7 @@ impl Torrent {
         turn.out.push(Action::Save(Bytes::new()));
     }
 
-    /// Everything is here.
+    /// Everything that is wanted is here.
     pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         self.seeding.complete_since = Some(turn.now);
         if core::mem::replace(&mut self.finished, true) {
@@ -112,8 +110,12 @@ impl Torrent {
             turn.out.push(Action::Save(Bytes::new()));
         }
         turn.out.push(Action::Event(Event::Finished { torrent: self.id }));
-        if self.fetched_all {
-            self.announce_completed(turn);
+        if self.picker.is_complete() {
+            if self.fetched_all {
+                self.announce_completed(turn);
+            }
+        } else {
+            self.tell_upload_only(true, turn);
         }
         self.close_seeds(turn);
     }

@@ -12,9 +12,9 @@ pub enum TorrentState {
     FetchingMetadata,
     /// Looking at, or hashing, what is already on disk.
     Checking,
-    /// Some pieces are missing.
+    /// Some pieces are missing that are wanted.
     Downloading,
-    /// Every piece is on disk and verified.
+    /// Every piece that is wanted is on disk and verified.
     Seeding,
     /// Told to pause: no peers, no trackers, no disk.
     Paused,
@@ -35,6 +35,8 @@ pub struct TorrentStatus {
     pub bytes_done: u64,
     /// Bytes of all pieces, padding left out.
     pub bytes_total: u64,
+    /// The same of what is wanted, which is all of it unless some files [are not](super::Selection).
+    pub wanted: Wanted,
     /// Pieces verified.
     pub pieces_done: u32,
     /// All pieces.
@@ -53,6 +55,19 @@ pub struct TorrentStatus {
     pub peers_from: Sources,
     /// What went over the wire.
     pub traffic: Traffic,
+}
+
+/// How much of what is wanted of a torrent is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Bytes of wanted files in verified pieces.
+    pub bytes_done: u64,
+    /// Bytes of wanted files, padding left out.
+    pub bytes_total: u64,
+    /// Pieces verified of those that hold bytes of wanted files.
+    pub pieces_done: u32,
+    /// All of those.
+    pub pieces_total: u32,
 }
 
 /// How much of a torrent's metadata is there.

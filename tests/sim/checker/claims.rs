@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pieceful_core::engine::Event;
+use pieceful_core::engine::{Event, Selection};
 use pieceful_core::id::{Digest, PieceIndex, TorrentId};
 
 use super::ensure;
@@ -27,6 +27,8 @@ impl<F: Fn(&Data, u32) -> bool> Truth for F {
 pub(super) struct Known {
     pub(super) id: TorrentId,
     pub(super) data: Arc<Data>,
+    /// Those of them that are wanted.
+    pub(super) files: Selection,
     /// Pieces whose hash the engine has been told to be right.
     pub(super) had: Pieces,
     /// The engine knows that it is private.
@@ -54,6 +56,7 @@ impl Known {
             id,
             is_private: data.metainfo.info.private && !is_link,
             data,
+            files: Selection::all(),
             had,
             checking: true,
             claimed: None,
@@ -125,7 +128,7 @@ impl Known {
                 self.is_private = self.data.metainfo.info.private;
                 Ok(())
             }
-            Event::Finished { .. } => match (0..self.data.pieces()).find(|piece| !right(piece)) {
+            Event::Finished { .. } => match self.data.wanted(&self.files).find(|piece| !right(piece)) {
                 Some(piece) => Err(format!("says it has finished, but piece {piece} on its disk is wrong")),
                 None => Ok(()),
             },

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pieceful_core::disk::{DiskAction, DiskDone};
-use pieceful_core::engine::{Call, Engine, Event, Input, Limits, Output, Segment};
+use pieceful_core::engine::{Call, Engine, Event, Input, Limits, Output, Segment, Selection};
 use pieceful_core::id::{ConnId, FetchId, ResolveId, TorrentId};
 use pieceful_core::time::Instant;
 
@@ -101,10 +101,20 @@ impl Checker {
         self.now = now;
         self.cause = Cause::Other;
         self.stopping |= matches!(call, Call::Shutdown);
+        if let Call::SetFiles(torrent, files) = call {
+            self.wants(*torrent, files);
+        }
         if let Call::SetTorrentConnections(torrent, max) = call
             && let Some(known) = self.torrents.iter_mut().find(|known| known.id == *torrent)
         {
             known.peers_max = max.unwrap_or(self.limits.torrent_connections_max);
+        }
+    }
+
+    /// These files of a torrent are wanted.
+    pub fn wants(&mut self, torrent: TorrentId, files: &Selection) {
+        if let Some(known) = self.torrents.iter_mut().find(|known| known.id == torrent) {
+            known.files = files.clone();
         }
     }
 

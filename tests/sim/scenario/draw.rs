@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::disk::Allocation;
-use pieceful_core::engine::{Limits, PieceOrder, RateLimits, SeedingLimits, UploadSlots};
+use pieceful_core::engine::{
+    Limits, PieceOrder, Priority, RateLimits, SeedingLimits, Selection, UploadSlots,
+};
 
 use super::{BUFFER_MIN, LINE_MAX, Node, Scenario, Service, Stranger, Trouble};
 use crate::odd::{Answer, Calls, Flooder, Odd, Offer, Sharer};
@@ -103,7 +105,7 @@ impl Scenario {
         let many = if chance.once_in(4) { 2 * count } else { 6 };
         let mut troubles: Vec<Trouble> = (0..chance.below(many)).map(|_| trouble(count, chance)).collect();
         troubles.sort_by_key(|trouble| trouble.after);
-        let drawn = Self {
+        let mut drawn = Self {
             seed,
             files,
             piece_length,
@@ -116,7 +118,21 @@ impl Scenario {
             troubles,
             ..Self::default()
         };
+        drawn.choose_files(chance);
         drawn.with_short_lines().with_room_to_greet()
+    }
+
+    /// Now and then somebody does not want all files, or changes their mind.
+    fn choose_files(&mut self, chance: &mut Chance<'_>) {
+        let files = self.files.len() as u32;
+        for node in &mut self.nodes {
+            node.wants = chance.perhaps(4, |chance| selection(files, chance));
+            for _ in 0..if chance.once_in(8) { chance.between(1, 4) } else { 0 } {
+                let fault = Fault::Chooses { files: selection(files, chance) };
+                self.troubles.push(Trouble { after: chance.span(), node: node.name.clone(), fault });
+            }
+        }
+        self.troubles.sort_by_key(|trouble| trouble.after);
     }
 
     /// With buffers so small, and if need be ways so fast, that no stranger keeps others from a node.
@@ -154,6 +170,17 @@ fn files(total: u64, chance: &mut Chance<'_>) -> Vec<u64> {
     }
     files.push(left.max(1).into());
     files
+}
+
+/// Each file as much as may be.
+fn selection(files: u32, chance: &mut Chance<'_>) -> Selection {
+    let mut selection = Selection::all();
+    for file in 0..files {
+        let priority =
+            chance.pick(&[Priority::Skip, Priority::Skip, Priority::Low, Priority::Normal, Priority::High]);
+        selection.set(file..=file, priority);
+    }
+    selection
 }
 
 fn manner(chance: &mut Chance<'_>) -> Manner {
@@ -212,6 +239,7 @@ fn node(number: u32, pieces: u32, has_trackers: bool, chance: &mut Chance<'_>) -
         },
         disk_latency: if chance.once_in(4) { Duration::from_millis(100) } else { usual.disk_latency },
         disk_rate: if chance.once_in(4) { chance.scaled(100_000, 10).into() } else { usual.disk_rate },
+        wants: None,
         order: chance.pick(&[PieceOrder::RarestFirst, PieceOrder::RarestFirst, PieceOrder::Sequential]),
         allocation: chance.pick(&[Allocation::Sparse, Allocation::Sparse, Allocation::Full]),
         rates: rates(chance),

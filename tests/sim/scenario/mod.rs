@@ -13,7 +13,7 @@ mod text;
 use std::time::Duration;
 
 use pieceful_core::disk::Allocation;
-use pieceful_core::engine::{Limits, PieceOrder, RateLimits, SeedingLimits, UploadSlots};
+use pieceful_core::engine::{Limits, PieceOrder, RateLimits, SeedingLimits, Selection, UploadSlots};
 use serde::{Deserialize, Serialize};
 
 pub use draw::Chance;
@@ -86,6 +86,8 @@ pub struct Node {
     pub disk_latency: Duration,
     /// Bytes per second of its disk.
     pub disk_rate: u64,
+    /// The files that are wanted there; all, if nothing is said.
+    pub wants: Option<Selection>,
     /// Which piece comes next.
     pub order: PieceOrder,
     /// How file space is taken.
@@ -122,6 +124,7 @@ impl Default for Node {
             link: spec.link,
             disk_latency: spec.disk.latency.1,
             disk_rate: spec.disk.rate,
+            wants: spec.wants,
             order: spec.order,
             allocation: spec.allocation,
             rates: spec.rates,

@@ -243,6 +243,7 @@ impl super::Node {
             rate: self.disk_rate,
             ..DiskProfile::default()
         };
+        spec.wants = self.wants.clone();
         spec.order = self.order;
         spec.allocation = self.allocation;
         spec.rates = self.rates;

@@ -1,0 +1,127 @@
+//! Some files of a torrent, and not the others.
+
+use std::time::Duration;
+
+use pieceful_core::engine::{Call, Event, Priority, Selection, TorrentState};
+use pieceful_tests::{Data, World};
+
+const MINUTES: Duration = Duration::from_secs(600);
+
+/// Five files, of which neighbours share a piece.
+fn five() -> Data {
+    let files = [
+        ("five/a", 200_000),
+        ("five/b", 150_000),
+        ("five/c", 5_000),
+        ("five/d", 300_000),
+        ("five/e", 90_000),
+    ];
+    Data::random(50, &files, 32 << 10)
+}
+
+fn only(files: &[u32]) -> Option<Selection> {
+    Some(Selection::only(files.iter().map(|&file| file..=file)))
+}
+
+fn finished(world: &World, name: &str) -> usize {
+    world.events(name).iter().filter(|(_, event)| matches!(event, Event::Finished { .. })).count()
+}
+
+#[test]
+fn what_is_not_wanted_is_not_downloaded_and_what_is_wanted_is_enough_to_be_finished() {
+    let mut world =
+        World::new(700).data(five()).seed("alice").leecher("bob").with(|spec| spec.wants = only(&[1, 4]));
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    let status = world.status("bob");
+    assert_eq!(status.state, TorrentState::Seeding);
+    assert_eq!((status.wanted.bytes_done, status.wanted.bytes_total), (240_000, 240_000));
+    let wanted: Vec<u32> = world.torrent().wanted(&only(&[1, 4]).unwrap()).collect();
+    assert_eq!(status.pieces_done as usize, wanted.len());
+    let of_pieces: u64 = wanted.iter().map(|&piece| world.torrent().piece(piece).len() as u64).sum();
+    assert_eq!(status.traffic.payload_down, of_pieces);
+}
+
+#[test]
+fn files_of_a_higher_priority_come_first() {
+    let mut wants = Selection::all();
+    wants.set(3..=3, Priority::High);
+    wants.set(0..=0, Priority::Low);
+    let mut world = World::new(701).data(five()).seed("alice").with(|spec| spec.link.up = 200 << 10);
+    world = world.leecher("bob").with(|spec| spec.wants = Some(wants.clone()));
+    let pieces = |priority: Priority, data: &Data| {
+        let of = wants.of_pieces(&data.layout).into_iter().zip(0..).filter(move |(is, _)| *is == priority);
+        of.map(|(_, piece)| piece).collect::<Vec<u32>>()
+    };
+    let high = pieces(Priority::High, world.torrent());
+    world.run_until(|w| high.iter().all(|&piece| w.holds("bob", piece)), MINUTES);
+    let low = pieces(Priority::Low, world.torrent());
+    assert!(
+        low.iter().filter(|&&piece| world.holds("bob", piece)).count() <= 1,
+        "the first few pieces are any"
+    );
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert_eq!(finished(&world, "bob"), 1);
+}
+
+#[test]
+fn who_wants_more_after_all_goes_on_with_a_seed_it_had_left() {
+    let mut world =
+        World::new(702).data(five()).seed("alice").leecher("bob").with(|spec| spec.wants = only(&[0]));
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    world.run_for(Duration::from_secs(120));
+    assert_eq!(world.status("bob").peers, 0, "a seed has nothing to get from who wants nothing");
+    world.command("bob", |id| Call::SetFiles(id, Selection::all()));
+    assert!(!world.complete("bob"));
+    world.run_until(|w| w.complete("bob"), Duration::from_secs(30));
+    assert_eq!(world.status("bob").bytes_done, world.status("bob").bytes_total);
+    assert_eq!(finished(&world, "bob"), 2);
+}
+
+#[test]
+fn who_wants_less_is_finished_at_once_and_keeps_and_serves_what_it_has() {
+    let mut world =
+        World::new(703).data(five()).seed("alice").with(|spec| spec.link.up = 200 << 10).leecher("bob");
+    world.run_until(|w| w.status_is("bob", |status| status.pieces_done >= 8), MINUTES);
+    world.command("bob", |id| Call::SetFiles(id, Selection::only([])));
+    assert!(world.complete("bob"));
+    let status = world.status("bob");
+    assert_eq!((status.state, status.wanted.bytes_total), (TorrentState::Seeding, 0));
+    assert!(status.pieces_done >= 8);
+    world.kill("alice");
+    let had = status.pieces_done;
+    world = world.leecher("carol");
+    world.run_until(|w| w.status_is("carol", |status| status.pieces_done >= had), MINUTES);
+}
+
+#[test]
+fn a_change_of_mind_takes_back_what_was_asked_for() {
+    let mut world =
+        World::new(704).data(five()).seed("alice").with(|spec| spec.link.up = 50 << 10).leecher("bob");
+    world.run_until(|w| w.status_is("bob", |status| status.pieces_done >= 2), MINUTES);
+    world.command("bob", |id| Call::SetFiles(id, Selection::only([2..=2])));
+    let asked = |w: &World| w.peers("bob").iter().map(|peer| peer.asked).sum::<u32>();
+    assert!(asked(&world) <= 2 * 2, "two pieces of two blocks each hold the third file");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+}
+
+#[test]
+fn a_magnet_link_selects_files() {
+    let mut world = World::new(705).data(five()).seed("alice").leecher("bob").with(|spec| {
+        spec.magnet = true;
+        spec.wants = only(&[2, 3]);
+    });
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert_eq!(world.status("bob").wanted.bytes_total, 305_000);
+}
+
+#[test]
+fn two_who_want_different_files_of_a_seed_that_leaves_have_what_they_wanted() {
+    let mut world =
+        World::new(706).data(five()).seed("alice").leecher("bob").with(|spec| spec.wants = only(&[0, 1]));
+    world = world.leecher("carol").with(|spec| spec.wants = only(&[1, 2, 3]));
+    world.run_until(|w| w.complete("bob") && w.complete("carol"), MINUTES);
+    // Between them they have all but the last file.
+    world.kill("alice");
+    world = world.leecher("dave").with(|spec| spec.wants = only(&[0, 1, 2, 3]));
+    world.run_until(|w| w.complete("dave"), MINUTES);
+}
