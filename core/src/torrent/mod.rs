@@ -29,6 +29,7 @@ mod share;
 mod source;
 mod spec;
 mod status;
+mod turn;
 mod uplink;
 mod upload;
 mod verify;
@@ -55,17 +56,17 @@ pub use settings::Settings;
 pub use share::{Checks, Slots, UploadSlots};
 pub use source::{Source, Sources};
 pub use spec::{AddTorrent, RateLimits, What};
+pub use turn::Turn;
 pub use uplink::Uplink;
 pub use views::{MetadataStatus, PeerStatus, TorrentState, TorrentStatus, Traffic, Wanted};
 
 use crate::choke::{Choker, Recent};
-use crate::disk::{Allocation, Budget, DiskAction, Layout, LayoutError};
+use crate::disk::{Allocation, DiskAction, Layout, LayoutError};
 use crate::id::{Block, ConnId, Digest, InfoHash, PeerId, PeerKey, PieceIndex, TorrentId};
 use crate::metainfo::{Magnet, Metainfo};
 use crate::peer::{self, CloseReason, Hello, Peer};
 use crate::picker::{Picker, PieceOrder};
 use crate::rate::{Bucket, Meter};
-use crate::rng::Rng;
 use crate::scope::NamedBy;
 use crate::time::Instant;
 use crate::tracker::{self, AnnounceTag, Trackers};
@@ -156,31 +157,6 @@ pub struct Torrent {
     /// Reused lists, so that a block costs no allocation.
     picked: Vec<Block>,
     unchoked: Vec<PeerKey>,
-}
-
-/// What a torrent has in hand during a call: the three effects, and what it shares with other torrents.
-#[derive(Debug)]
-pub struct Turn<'a> {
-    /// The time of the call.
-    pub now: Instant,
-    /// The torrent's source of randomness.
-    pub rng: &'a mut Rng,
-    /// Where actions go.
-    pub out: &'a mut Vec<Action>,
-    /// A list to be reused for what a peer wants done: empty between calls.
-    pub scratch: &'a mut Vec<peer::Action>,
-    /// Bytes the disk holds for all torrents.
-    pub budget: &'a mut Budget,
-    /// The upload limit of all torrents together.
-    pub upload: &'a mut Uplink,
-    /// What we look like from outside.
-    pub outside: &'a mut Outside,
-    /// Whose turn it is to hash while files are checked.
-    pub checks: &'a mut Checks,
-    /// Upload slots of all torrents together.
-    pub slots: &'a mut Slots,
-    /// The download limit of all torrents together, in bytes per second.
-    pub download_limit: Option<u64>,
 }
 
 /// What a torrent wants done.

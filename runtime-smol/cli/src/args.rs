@@ -11,6 +11,7 @@ use pieceful_core::disk::Allocation;
 
 use pieceful_core::tracker::TrackerUrl;
 
+use crate::choice;
 use crate::units::{parse_piece_length, parse_rate, parse_ratio, parse_span};
 
 const ABOUT: &str = "Downloads and seeds torrents, makes them, and checks what they left on disk.";
@@ -22,6 +23,7 @@ Examples:
   pieceful get *.torrent -o Downloads           many at once
   pieceful seed debian.torrent Downloads        give what is there to others
   pieceful info debian.torrent                  what is in it
+  pieceful files show.torrent                   its files, to choose some
   pieceful verify debian.torrent Downloads      is all of it here, and right?
   pieceful create holiday/ -o holiday.torrent   make one
   pieceful demo                                 watch a whole swarm on this machine
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Seed(Seed),
     /// Show what a torrent or magnet link says
     Info(Info),
+    /// List the files of a torrent, with the numbers that get --files takes
+    Files(Files),
     /// Make a .torrent from a file or folder
     Create(Create),
     /// Print the magnet link of a torrent
@@ -68,6 +72,7 @@ Examples:
   pieceful get 'magnet:?xt=urn:btih:...' -o Downloads
   pieceful get 'magnet:?xt=urn:btih:...' --metadata-only -o debian.torrent
   pieceful get big.torrent -o /srv --peer 192.168.1.7:6881 --sequential
+  pieceful get show.torrent -o Downloads --files 0,2-5 --files '*.srt'
   pieceful get debian.torrent -o Downloads --seed --ratio 1.5
   pieceful get debian.torrent -o Downloads --json | jq .
 
@@ -75,6 +80,11 @@ The same command again continues from what is on disk. Files that hold other dat
 alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (exit 130); \
 a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once every download \
 is complete.
+
+--files downloads some files of a torrent and leaves out the rest: numbers and ranges as \
+`pieceful files TORRENT` lists them, or a pattern with *, ?, [a-z] and {a,b}. A pattern without a \
+slash is held against names, one with a slash against paths, in which * stays within a folder and ** \
+does not. Progress counts what was chosen. Without --files a magnet link may choose (so=).
 
 What a magnet link names is fetched from peers first, and kept for the next run. Its trackers are \
 asked, and the peers it names (x.pe) are looked up and called, unless they are this machine.
@@ -96,7 +106,8 @@ With --json each line on stdout is one object:
   {\"event\":\"seeding_done\",\"torrent\":HEX}   enough is given
   {\"event\":\"warning\",\"torrent\":HEX,\"message\":TEXT}
   {\"event\":\"error\",\"message\":TEXT}
-Rates are payload bytes per second; HEX is the 40-digit info-hash. FROM tells how many connected \
+bytes_total of progress is what --files chose. Rates are payload bytes per second; HEX is the \
+40-digit info-hash. FROM tells how many connected \
 peers, or known addresses, came from where: \
 {\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N}. A warning is a \
 tracker's trouble, a banned peer and the like: the run goes on.";
@@ -119,6 +130,10 @@ pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) peers: Peers,
 
+    /// Download these files and no others: 0,2-5 or a pattern such as '*.mkv' (repeatable)
+    #[arg(long, value_name = "FILES", value_parser = choice::parse, conflicts_with = "metadata_only",
+          help_heading = "Storing")]
+    pub(crate) files: Vec<choice::Files>,
     /// Fetch pieces in order, for files that are read while they arrive
     #[arg(long, help_heading = "Storing")]
     pub(crate) sequential: bool,
@@ -301,6 +316,24 @@ pub(crate) struct Info {
     #[arg(value_name = "SOURCE", value_hint = ValueHint::FilePath)]
     pub(crate) source: String,
     /// Print one JSON object in place of the page
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const FILES_NOTES: &str = "\
+Each line is a file: its number, its size, and its path below the download folder. Padding files are \
+left out, which is why a number may be missing.
+
+With --json, stdout gets one object: files: [{index, length, path}].";
+
+/// Options of `pieceful files`.
+#[derive(Debug, Args)]
+#[command(after_help = FILES_NOTES)]
+pub(crate) struct Files {
+    /// A .torrent file
+    #[arg(value_name = "TORRENT", value_hint = ValueHint::FilePath)]
+    pub(crate) torrent: String,
+    /// Print one JSON object in place of the lines
     #[arg(long)]
     pub(crate) json: bool,
 }

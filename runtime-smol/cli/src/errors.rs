@@ -29,9 +29,14 @@ impl From<Outcome> for ExitCode {
 /// 128 + SIGINT, as shells say it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// As for a command line that cannot be read.
+const USAGE: u8 = 2;
+
 /// Why a command failed, and what the user can do about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
+    /// What was typed cannot be meant.
+    usage: bool,
     what: String,
     advice: Option<String>,
 }
@@ -39,13 +44,24 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something went wrong. `what` begins in lower case and has no full stop.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: without_numbers(what.into()), advice: None }
+        Self { usage: false, what: without_numbers(what.into()), advice: None }
+    }
+
+    /// What was typed does not fit: ends with the status of a wrong command line.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self { usage: true, ..Self::new(what) }
     }
 
     /// The same, with what to do about it.
     pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
+    }
+}
+
+impl From<Failure> for ExitCode {
+    fn from(failure: Failure) -> Self {
+        if failure.usage { Self::from(USAGE) } else { Self::FAILURE }
     }
 }
 

@@ -27,11 +27,12 @@ pub(crate) fn run(args: &Get) -> Result<Outcome, Failure> {
         max_download: args.max_download,
         max_upload: args.max_upload,
         seeding: SeedingLimits { ratio_permille: args.enough.ratio, time: args.enough.seed_time },
+        files: &args.files,
         spec: &|usual| AddTorrent {
             order: if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() },
             allocation: args.allocation.into(),
             overwrite: args.overwrite,
-            metadata_only: args.metadata_only,
+            metadata_only: args.metadata_only || usual.metadata_only,
             ..usual
         },
     })

@@ -1,10 +1,12 @@
 //! The command-line program: reads what was typed, runs it, and turns how it ended into an exit status.
 
 mod args;
+mod choice;
 mod completions;
 mod create;
 mod demo;
 mod errors;
+mod files;
 mod get;
 mod info;
 mod json;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Get(args) => get::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Files(args) => files::run(&args),
         Command::Create(args) => create::run(&args),
         Command::Magnet(args) => magnet::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::FAILURE
+            failure.into()
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(args: &Seed) -> Result<Outcome, Failure> {
         max_download: None,
         max_upload: args.max_upload,
         seeding: SeedingLimits { ratio_permille: args.enough.ratio, time: args.enough.seed_time },
+        files: &[],
         spec: &|usual| AddTorrent { serve_only: true, ..usual },
     })
 }

@@ -197,7 +197,7 @@ impl Row {
         } else if status.state == TorrentState::Checking {
             self.set(status.pieces_checked.into(), status.pieces_total.into(), words(shown, status, width));
         } else {
-            self.set(status.bytes_done, status.bytes_total, words(shown, status, width));
+            self.set(status.wanted.bytes_done, status.wanted.bytes_total, words(shown, status, width));
         }
     }
 
@@ -229,19 +229,21 @@ fn paint(colour: &str, text: &str) -> String {
 /// The words behind a bar.
 fn words(shown: &Shown, status: &TorrentStatus, width: Width) -> String {
     let fraction =
-        |part: u32| format!("{}/{}", units::count(part.into()), units::count(status.pieces_total.into()));
+        |part: u32, all: u32| format!("{}/{}", units::count(part.into()), units::count(all.into()));
     match status.state {
         TorrentState::FetchingMetadata if width == Width::Narrow => String::from("metadata"),
         TorrentState::FetchingMetadata => {
             shown.looking.clone().unwrap_or_else(|| metadata_line(shown, status))
         }
         TorrentState::Checking if width == Width::Narrow => String::from("checking"),
-        TorrentState::Checking => format!("checking {}", fraction(status.pieces_checked)),
+        TorrentState::Checking => {
+            format!("checking {}", fraction(status.pieces_checked, status.pieces_total))
+        }
         TorrentState::Downloading => {
-            let pieces = fraction(status.pieces_done);
+            let pieces = fraction(status.wanted.pieces_done, status.wanted.pieces_total);
             let rate = units::rate(status.traffic.down_rate);
             let peers = units::counted(u64::from(status.peers), "peer");
-            let missing = status.bytes_total.saturating_sub(status.bytes_done);
+            let missing = status.wanted.bytes_total.saturating_sub(status.wanted.bytes_done);
             let left =
                 units::time_left(missing, status.traffic.down_rate).map(units::span).unwrap_or_default();
             match (width, &shown.looking) {
@@ -264,7 +266,7 @@ fn serving_words(status: &TorrentStatus, width: Width) -> String {
     let rate = units::rate(status.traffic.up_rate);
     let peers = units::counted(u64::from(status.peers), "peer");
     let sent = status.traffic.payload_up;
-    let ratio = units::ratio(sent, status.bytes_total);
+    let ratio = units::ratio(sent, status.wanted.bytes_total);
     match width {
         Width::Narrow => rate,
         Width::Medium => format!("up {rate:>10}  {peers}  ratio {ratio}"),

@@ -102,8 +102,8 @@ pub(super) fn metadata(shown: &Shown, info: &Info) -> Result<(), Failure> {
 pub(super) fn progress(shown: &Shown, status: &TorrentStatus) -> Result<(), Failure> {
     json::line(&Line::Progress {
         torrent: shown.info_hash.to_hex(),
-        bytes_done: status.bytes_done,
-        bytes_total: status.bytes_total,
+        bytes_done: status.wanted.bytes_done,
+        bytes_total: status.wanted.bytes_total,
         down_rate: status.traffic.down_rate,
         up_rate: status.traffic.up_rate,
         peers: status.peers,

@@ -76,7 +76,7 @@ fn total(torrents: &[Shown], statuses: &[Option<TorrentStatus>]) -> Option<Strin
 fn serving_line(status: &TorrentStatus) -> String {
     let (sent, rate) = (status.traffic.payload_up, units::rate(status.traffic.up_rate));
     let peers = units::counted(u64::from(status.peers), "peer");
-    let ratio = units::ratio(sent, status.bytes_total);
+    let ratio = units::ratio(sent, status.wanted.bytes_total);
     format!("seeding, {rate}, {peers}, {} sent, ratio {ratio}", units::size(sent))
 }
 
@@ -94,22 +94,23 @@ pub(super) fn metadata_line(shown: &Shown, status: &TorrentStatus) -> String {
 
 /// What there is to say about a torrent that is under way.
 fn line(shown: &Shown, status: &TorrentStatus) -> Option<String> {
-    let total = units::count(u64::from(status.pieces_total));
     match status.state {
         TorrentState::FetchingMetadata => Some(metadata_line(shown, status)),
         TorrentState::Checking => {
             let checked = units::count(u64::from(status.pieces_checked));
+            let total = units::count(u64::from(status.pieces_total));
             Some(format!("checking what is there, {checked} of {total} pieces"))
         }
         TorrentState::Downloading => {
-            let done = units::count(u64::from(status.pieces_done));
+            let done = units::count(u64::from(status.wanted.pieces_done));
+            let total = units::count(u64::from(status.wanted.pieces_total));
             let rate = units::rate(status.traffic.down_rate);
             let peers = units::counted(u64::from(status.peers), "peer");
-            let missing = status.bytes_total.saturating_sub(status.bytes_done);
+            let missing = status.wanted.bytes_total.saturating_sub(status.wanted.bytes_done);
             let left = units::time_left(missing, status.traffic.down_rate)
                 .map(|left| format!(", {} left", units::span(left)))
                 .unwrap_or_default();
-            let percent = units::percent(status.bytes_done, status.bytes_total);
+            let percent = units::percent(status.wanted.bytes_done, status.wanted.bytes_total);
             let going = match &shown.looking {
                 Some(looking) => looking.clone(),
                 None => format!("{rate}, {peers}{left}"),

@@ -138,15 +138,15 @@ impl Progress {
         status: &TorrentStatus,
     ) -> Result<(), Failure> {
         // The first pieces may have come since.
-        let had = if found == 0 { 0 } else { status.bytes_done };
+        let had = if found == 0 { 0 } else { status.wanted.bytes_done };
         self.torrents[torrent].had = Some(had);
         match self.how {
             How::Json => json::progress(&self.torrents[torrent], status)?,
             How::Bars(_) | How::Lines(_) | How::Quiet => {}
         }
-        if had > 0 && had < status.bytes_total {
+        if had > 0 && had < status.wanted.bytes_total {
             let name = &self.torrents[torrent].name;
-            let (done, total) = (units::size(had), units::size(status.bytes_total));
+            let (done, total) = (units::size(had), units::size(status.wanted.bytes_total));
             self.note(&format!("{name}: going on with {done} of {total} that are there already"));
         }
         Ok(())
@@ -321,7 +321,7 @@ impl Shown {
 
     /// Bytes to send until enough is given; where that has no end, until as much is given as was taken.
     fn to_give(&self, status: &TorrentStatus) -> u64 {
-        let goal = u128::from(status.bytes_total) * u128::from(self.ratio) / 1_000;
+        let goal = u128::from(status.wanted.bytes_total) * u128::from(self.ratio) / 1_000;
         u64::try_from(goal).unwrap_or(u64::MAX)
     }
 
@@ -329,14 +329,14 @@ impl Shown {
     fn gave(&self, status: &TorrentStatus) -> String {
         let sent = status.traffic.payload_up;
         let took = self.serving.unwrap_or(self.started).elapsed();
-        let ratio = units::ratio(sent, status.bytes_total);
+        let ratio = units::ratio(sent, status.wanted.bytes_total);
         format!("{} sent in {}, ratio {ratio}", units::size(sent), units::span_precise(took))
     }
 
     /// `1.50 GiB in 12s, 128 MiB/s`.
     fn summary(&self, status: &TorrentStatus) -> String {
-        let size = units::size(status.bytes_total);
-        let fetched = status.bytes_done.saturating_sub(self.had.unwrap_or(0));
+        let size = units::size(status.wanted.bytes_total);
+        let fetched = status.wanted.bytes_done.saturating_sub(self.had.unwrap_or(0));
         if fetched == 0 {
             return format!("{size}, all of it was there already");
         }

@@ -33,8 +33,8 @@ impl Totals {
                 continue;
             };
             totals.serving &= shown.serving.is_some();
-            totals.done += status.bytes_done;
-            totals.wanted += status.bytes_total;
+            totals.done += status.wanted.bytes_done;
+            totals.wanted += status.wanted.bytes_total;
             totals.sent += status.traffic.payload_up;
             totals.to_give = totals.to_give.saturating_add(shown.to_give(status));
             totals.down_rate += status.traffic.down_rate;

@@ -1,5 +1,6 @@
 //! One torrent of a run: how far it is, and what its failure calls for.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use pieceful_core::engine::{TorrentError, What};
@@ -23,6 +24,8 @@ pub(super) struct Member<'a> {
     pub(super) trackers: usize,
     /// Peers that its magnet link names.
     pub(super) link_peers: usize,
+    /// Files that its magnet link selects.
+    pub(super) selected: Vec<RangeInclusive<u32>>,
     /// A .torrent file, or a magnet link whose metadata has come.
     pub(super) is_known: bool,
     /// Only trackers may name peers (BEP 27).
@@ -62,10 +65,24 @@ impl<'a> Member<'a> {
                 (name, magnet.trackers.len(), magnet.peers.len())
             }
         };
+        let selected = match what {
+            What::Metainfo(_) => Vec::new(),
+            What::Magnet(magnet) => magnet.select.clone(),
+        };
         let is_known = matches!(what, What::Metainfo(_));
         let is_private = matches!(what, What::Metainfo(metainfo) if metainfo.info.private);
         let trackers = trackers + plan.peers.trackers.len();
-        Self { id: None, source, name, trackers, link_peers, is_known, is_private, stage: Stage::Fetching }
+        Self {
+            id: None,
+            source,
+            name,
+            trackers,
+            link_peers,
+            selected,
+            is_known,
+            is_private,
+            stage: Stage::Fetching,
+        }
     }
 
     pub(super) fn has_ended(&self) -> bool {

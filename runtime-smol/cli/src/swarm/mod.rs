@@ -11,9 +11,11 @@ use std::time::Instant;
 use futures_lite::FutureExt as _;
 use pieceful_core::engine::{AddTorrent, Event, SeedingLimits, TorrentState, TorrentStatus, What};
 use pieceful_core::id::TorrentId;
+use pieceful_core::metainfo::Info;
 use pieceful_smol::{Events, Session, SessionEvent};
 
 use crate::args::{Peers, Telling};
+use crate::choice::{self, Files};
 use crate::create;
 use crate::errors::{Failure, Outcome};
 use crate::progress::{Progress, Wish};
@@ -36,6 +38,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) max_upload: Option<u64>,
     /// When each torrent has given enough.
     pub(crate) seeding: SeedingLimits,
+    /// The files to download; all, if none are named.
+    pub(crate) files: &'a [Files],
     /// Adds what only this command knows to what is usual.
     pub(crate) spec: &'a dyn Fn(AddTorrent) -> AddTorrent,
 }
@@ -79,6 +83,10 @@ async fn take_part(
     interrupt: &Interrupt,
 ) -> Result<Outcome, Failure> {
     let torrents = load(plan)?;
+    if torrents.len() > 1 && !plan.files.is_empty() {
+        return Err(Failure::usage("--files chooses files of one torrent, and several are named")
+            .advice("run it once for each of them"));
+    }
     folder::see_to(plan)?;
     let session = session::start(plan, progress)?;
     let ended = match Members::add(plan, torrents, &session, progress).await {
@@ -134,7 +142,7 @@ impl<'a> Members<'a> {
                 What::Magnet(magnet) => notes::of_link(magnet),
                 What::Metainfo(_) => Vec::new(),
             };
-            let added = session.add(spec(plan, what), plan.folder).await;
+            let added = session.add(spec(plan, what)?, plan.folder).await;
             member.id = added.as_ref().ok().copied();
             members.all.push(member);
             notes.iter().try_for_each(|note| progress.warn(place, note))?;
@@ -188,7 +196,7 @@ impl<'a> Members<'a> {
             Event::Checked { pieces, .. } if self.plan.goal != Goal::Seed => {
                 if let Some(status) = self.status(place).await {
                     progress.checked(place, pieces, &status)?;
-                    if status.pieces_done < status.pieces_total
+                    if status.wanted.pieces_done < status.wanted.pieces_total
                         && let Err(failure) = folder::may_write(self.plan.folder, &self.all[place].name)
                     {
                         self.fail(place, failure, progress)?;
@@ -214,7 +222,9 @@ impl<'a> Members<'a> {
         self.all[place].is_private = metainfo.info.private;
         self.all[place].name = metainfo.info.name.clone();
         progress.known(place, &metainfo.info)?;
-        let Goal::Metadata { overwrite } = self.plan.goal else { return Ok(()) };
+        let Goal::Metadata { overwrite } = self.plan.goal else {
+            return self.choose(place, id, &metainfo.info, progress);
+        };
         match create::write(self.plan.folder, &metainfo.to_torrent(), overwrite) {
             Ok(()) => {
                 self.all[place].stage = Stage::Done;
@@ -223,6 +233,28 @@ impl<'a> Members<'a> {
             Err(failure) => self.fail(place, failure, progress)?,
         }
         Ok(())
+    }
+
+    /// Now that it is known which files there are: those that are wanted.
+    fn choose(
+        &mut self,
+        place: usize,
+        id: TorrentId,
+        info: &Info,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let chosen = if self.plan.files.is_empty() {
+            choice::see_what_is_selected(&self.all[place].selected, info)
+        } else {
+            choice::select(self.plan.files, info).map(|files| {
+                self.session.set_files(id, files);
+                self.session.resume(id);
+            })
+        };
+        match chosen {
+            Ok(()) => Ok(()),
+            Err(failure) => self.fail(place, failure, progress),
+        }
     }
 
     /// Events were dropped: the states tell what they would have said.
@@ -420,13 +452,21 @@ fn subject(event: &Event) -> Option<TorrentId> {
     }
 }
 
-fn spec(plan: &Plan<'_>, what: What) -> AddTorrent {
+fn spec(plan: &Plan<'_>, what: What) -> Result<AddTorrent, Failure> {
     let peers = plan.peers;
-    (plan.spec)(AddTorrent {
+    let (files, metadata_only) = match &what {
+        _ if plan.files.is_empty() => (None, false),
+        What::Metainfo(metainfo) => (Some(choice::select(plan.files, &metainfo.info)?), false),
+        // It is paused with its metadata, until the files are chosen by that.
+        What::Magnet(_) => (None, true),
+    };
+    Ok((plan.spec)(AddTorrent {
+        files,
+        metadata_only,
         peers: peers.peers.clone(),
         trackers: peers.trackers.clone(),
         peers_max: peers.max_peers.map(std::num::NonZeroU32::get),
         seeding: plan.seeding,
         ..AddTorrent::new(what)
-    })
+    }))
 }

@@ -117,11 +117,6 @@ impl Notes {
 /// What a user may not expect of a link.
 pub(super) fn of_link(magnet: &Magnet) -> Vec<String> {
     let mut notes = Vec::new();
-    if !magnet.select.is_empty() {
-        notes.push(String::from(
-            "the link selects some of the files (\"so\"), which comes later: all are fetched",
-        ));
-    }
     if !magnet.web_seeds.is_empty() {
         notes.push(String::from("the link names web seeds (\"ws\"), which come later: only peers are asked"));
     }

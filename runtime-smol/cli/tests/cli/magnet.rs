@@ -83,9 +83,9 @@ fn a_link_that_leads_to_nobody_says_what_is_tried_and_can_be_interrupted() {
 #[test]
 fn what_a_link_asks_for_and_does_not_get_is_said() {
     let place = tempfile::tempdir().unwrap();
-    let link = format!("{NOBODYS}&so=0&ws=http://example.com/x&x.pe=127.0.0.1:1");
+    let link = format!("{NOBODYS}&ws=http://example.com/x&x.pe=127.0.0.1:1");
     let mut running = Running::start(["get", &link, "-o", text(place.path())]);
-    for said in ["so", "ws", "127.0.0.1:1"] {
+    for said in ["ws", "127.0.0.1:1"] {
         let warning = running.until("warning");
         assert!(warning["message"].as_str().unwrap().contains(said), "{warning}");
     }

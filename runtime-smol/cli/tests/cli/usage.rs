@@ -27,6 +27,8 @@ fn a_wrong_command_line_ends_with_status_2() {
         &["create", "x"],
         &["create", "x", "-o", "y", "--piece-length", "100000"],
         &["info"],
+        &["files"],
+        &["get", "x.torrent", "--files", "5-2"],
         &["verify", "x.torrent"],
         &["completions", "cmd"],
     ] {
@@ -39,7 +41,9 @@ fn a_wrong_command_line_ends_with_status_2() {
 #[test]
 fn help_and_version_are_answers_not_errors() {
     let help = run(["--help"]).done().stdout;
-    for subcommand in ["get", "seed", "info", "create", "magnet", "verify", "demo", "completions", "man"] {
+    for subcommand in
+        ["get", "seed", "info", "files", "create", "magnet", "verify", "demo", "completions", "man"]
+    {
         assert!(help.contains(&format!("\n  {subcommand}")), "{subcommand} is not in\n{help}");
         assert!(run([subcommand, "--help"]).done().stdout.contains("Usage:"));
     }
