@@ -127,7 +127,7 @@ impl Rig {
                     let len = u64::from(PIECE_LEN) * u64::from(PIECES);
                     let done = match action {
                         DiskAction::Open { .. } => {
-                            DiskDone::Opened(vec![Existing::Present { len, has_data: true }])
+                            DiskDone::Opened(vec![Existing::Present { len, has_data: true, stamp: 1 }])
                         }
                         DiskAction::Hash { .. } => DiskDone::Hashed(Digest::Sha1(HASH)),
                         DiskAction::Prepare { .. } => DiskDone::Prepared,

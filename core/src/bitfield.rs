@@ -22,7 +22,7 @@ use crate::id::PieceIndex;
 /// assert!(theirs.has_any_not_in(&ours));
 /// assert_eq!(ours.to_wire(), [0b1000_0000, 0]);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Bitfield {
     /// Piece `i` is bit `i % 64`, counted from the low end, of word `i / 64`; bits past `len` are 0. No words at
     /// all exactly when the set is empty or full.

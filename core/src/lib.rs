@@ -4,7 +4,8 @@
 //! does is a function of its configuration, its seed and the calls made to it.
 //!
 //! Read on in [`driving`] (the contract, with a complete driver), [`layers`] (each usable alone), [`timing`] (time,
-//! randomness, determinism), [`backpressure`] (what bounds memory) and [`testing`] (how all this is shown).
+//! randomness, determinism), [`backpressure`] (what bounds memory), [`storage`] (what is promised about files) and
+//! [`testing`] (how all this is shown).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -45,6 +46,9 @@ pub mod timing {}
 
 #[doc = include_str!("../docs/backpressure.md")]
 pub mod backpressure {}
+
+#[doc = include_str!("../docs/storage.md")]
+pub mod storage {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

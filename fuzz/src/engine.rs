@@ -349,7 +349,7 @@ impl Host {
     fn execute(&mut self, action: DiskAction) -> DiskDone {
         match action {
             DiskAction::Open { .. } => {
-                let present = Existing::Present { len: TOTAL as u64, has_data: true };
+                let present = Existing::Present { len: TOTAL as u64, has_data: true, stamp: 1 };
                 DiskDone::Opened(vec![if self.written { present } else { Existing::Absent }])
             }
             DiskAction::Prepare { .. } => DiskDone::Prepared,
@@ -369,7 +369,7 @@ impl Host {
                 let blocks = self.layout.blocks(piece).map(|block| sha1(&self.disk[self.range(block)]));
                 DiskDone::BlocksHashed(blocks.collect())
             }
-            DiskAction::Sync => DiskDone::Synced,
+            DiskAction::Sync => DiskDone::Synced(Vec::new()),
             DiskAction::Close => DiskDone::Closed,
         }
     }

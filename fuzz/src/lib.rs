@@ -14,6 +14,7 @@ pub mod magnet;
 pub mod metainfo;
 pub mod peer;
 pub mod picker;
+pub mod saved;
 pub mod swarm;
 pub mod tape;
 pub mod udp_tracker;
@@ -43,5 +44,6 @@ pub const TARGETS: &[Target] = &[
     ("layout", layout::run),
     ("engine", engine::run),
     ("tape", tape::run),
+    ("saved", saved::run),
     ("swarm", swarm::run),
 ];

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pieceful_core::engine::{
-    self, AddTorrent, Call, Config, Engine, PeerStatus, RateLimits, SaveKey, SeedingLimits, Selection,
+    self, AddTorrent, Call, Config, Engine, PeerStatus, RateLimits, SaveKey, Saved, SeedingLimits, Selection,
     TorrentStatus, UploadSlots, What,
 };
 use pieceful_core::id::TorrentId;
@@ -338,7 +338,11 @@ pub fn prepare(
                 }
             }
         };
-        load(&mut spec.saved, SaveKey::Torrent(info_hash), "the files are checked instead");
+        let key = SaveKey::Torrent(info_hash);
+        load(&mut spec.saved, key, "the files are checked instead");
+        if spec.saved.as_deref().is_some_and(|saved| Saved::read(saved).is_err()) {
+            store.set_aside(key, &folder); // the engine says what is wrong with it
+        }
         if let What::Magnet(_) = spec.what {
             load(&mut spec.saved_metadata, SaveKey::Metadata(info_hash), "the metadata is fetched again");
         }

@@ -110,6 +110,16 @@ impl Store {
         Ok(())
     }
 
+    /// Gives what is kept for `key` another name, for a person to look at: it is damaged. What was set aside before goes.
+    pub fn set_aside(&self, key: SaveKey, downloads: &Path) {
+        let path = self.path(key, downloads);
+        let mut aside = path.clone().into_os_string();
+        aside.push(".damaged");
+        if let Err(error) = fs::rename(&path, &aside) {
+            tracing::warn!(%error, path = %path.display(), "a damaged state is not set aside");
+        }
+    }
+
     fn path(&self, key: SaveKey, downloads: &Path) -> PathBuf {
         let info_hash = match key {
             SaveKey::Torrent(info_hash) => info_hash,

@@ -42,6 +42,7 @@ fn session(file: &Path, scrub: bool) -> (Vec<SocketAddr>, Vec<SocketAddr>, Vec<u
     let (mut dialled, mut told, mut said) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         match engine.poll() {
+            Output::Idle { wake: Some(wake) } if wake.at <= now => engine.handle_timeout(now),
             Output::Idle { .. } => break,
             Output::Disk { op, action, .. } => {
                 let result = match action {

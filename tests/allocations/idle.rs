@@ -78,7 +78,7 @@ impl Host {
                     DiskAction::Open { layout } => DiskDone::Opened(
                         (layout.files().iter())
                             .map(|file| match self.disk {
-                                Disk::Full => Existing::Present { len: file.len, has_data: true },
+                                Disk::Full => Existing::Present { len: file.len, has_data: true, stamp: 1 },
                                 Disk::Empty => Existing::Absent,
                             })
                             .collect(),

@@ -187,7 +187,7 @@ impl World {
                         DiskDone::Written
                     }
                     DiskAction::Hash { piece: PieceIndex(_) } => DiskDone::Hashed(Digest::Sha1(HASH)),
-                    DiskAction::Sync => DiskDone::Synced,
+                    DiskAction::Sync => DiskDone::Synced(Vec::new()),
                     other => panic!("a download has no need of {other:?}"),
                 };
                 self.inputs.push_back(Input::Disk { op, result: Ok(done) });

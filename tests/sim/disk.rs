@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::disk::{DiskAction, DiskDone, DiskError, DiskErrorKind, Existing, Layout};
+use pieceful_core::disk::{DiskAction, DiskDone, DiskError, DiskErrorKind, Existing, Layout, SyncedFile};
 use pieceful_core::id::{BLOCK_LEN, Block, Digest, InfoHash, PieceIndex, TorrentId};
 use pieceful_core::rng::Rng;
 use pieceful_core::time::Instant;
@@ -100,13 +100,16 @@ impl Disk {
     }
 
     /// What was written to the files of a layout survives a power failure.
-    fn sync(&mut self, layout: &Layout) {
-        let paths = layout.files().iter().filter_map(|file| file.path.as_ref());
-        for path in paths.map(ToString::to_string) {
+    fn sync(&mut self, layout: &Layout) -> Vec<SyncedFile> {
+        let mut all = Vec::new();
+        for (number, place) in (0..).zip(layout.files()) {
+            let Some(path) = place.path.as_ref().map(ToString::to_string) else { continue };
             if let Some(file) = self.files.get(&path) {
                 self.synced.insert(path, file.clone());
+                all.push(SyncedFile { file: number, len: file.len(), stamp: file.stamp() });
             }
         }
+        all
     }
 
     /// The power fails: of a thousand blocks that were written and not synced so many are lost, one in four of
@@ -132,6 +135,10 @@ impl Disk {
             }
             if all_lost && rng.below(2) == 0 {
                 file.cut(before.len());
+            }
+            // Data may reach the disk before the news that there is any.
+            if rng.below(2) == 0 {
+                file.date_back(&before);
             }
         }
         let kept = |path: &String, file: &File| file.len() > 0 || self.synced.contains_key(path);
@@ -268,10 +275,7 @@ impl Disk {
             {
                 Err(error(DiskErrorKind::Io, None, "the simulated device could not sync"))
             }
-            DiskAction::Sync => {
-                self.sync(&layout);
-                Ok(DiskDone::Synced)
-            }
+            DiskAction::Sync => Ok(DiskDone::Synced(self.sync(&layout))),
             DiskAction::Close => {
                 self.open.remove(&torrent);
                 Ok(DiskDone::Closed)
@@ -302,7 +306,9 @@ impl Disk {
 
     fn existing(&self, path: Option<&pieceful_core::metainfo::SafePath>) -> Existing {
         match path.and_then(|path| self.files.get(&path.to_string())) {
-            Some(file) => Existing::Present { len: file.len(), has_data: file.stored() > 0 },
+            Some(file) => {
+                Existing::Present { len: file.len(), has_data: file.stored() > 0, stamp: file.stamp() }
+            }
             None => Existing::Absent,
         }
     }

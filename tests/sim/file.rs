@@ -9,6 +9,8 @@ use bytes::Bytes;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct File {
     len: u64,
+    /// Counts what changed it.
+    stamp: u64,
     /// Runs of bytes by their start; they neither overlap nor are empty.
     runs: BTreeMap<u64, Run>,
 }
@@ -41,6 +43,16 @@ impl File {
         self.len
     }
 
+    /// Another number after each change, unless a power failure took what is known of the last ones.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// The device remembers to have been changed for the last time when `before` was.
+    pub(crate) fn date_back(&mut self, before: &Self) {
+        self.stamp = before.stamp;
+    }
+
     /// Bytes that were written.
     pub(crate) fn stored(&self) -> u64 {
         self.runs.values().map(Run::len).sum()
@@ -49,6 +61,7 @@ impl File {
     /// Makes the file no longer than `len`.
     pub(crate) fn cut(&mut self, len: u64) {
         if len < self.len {
+            self.stamp += 1;
             self.clear(len, self.len);
             self.len = len;
         }
@@ -57,6 +70,7 @@ impl File {
     /// `truth` is what the whole file will be one day, or nothing.
     pub(crate) fn write(&mut self, offset: u64, bytes: &Bytes, truth: &Bytes) {
         let end = offset + bytes.len() as u64;
+        self.stamp += 1;
         self.clear(offset, end);
         self.len = self.len.max(end);
         if bytes.is_empty() {

@@ -48,6 +48,8 @@ pub struct Spec {
     pub allocation: Allocation,
     /// Whether files that hold other data may be overwritten.
     pub overwrite: bool,
+    /// Whether all its files are hashed when it starts, whatever an earlier run has saved.
+    pub check: bool,
     /// Whether its torrent is to be served as it is, never written.
     pub serve_only: bool,
     /// Bytes per second of its torrent.
@@ -89,6 +91,7 @@ impl Default for Spec {
             order: PieceOrder::default(),
             allocation: Allocation::default(),
             overwrite: false,
+            check: false,
             serve_only: false,
             rates: RateLimits::default(),
             seeding: SeedingLimits::default(),

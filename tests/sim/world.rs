@@ -352,6 +352,7 @@ impl World {
         add.order = spec.order;
         add.allocation = spec.allocation;
         add.overwrite = spec.overwrite;
+        add.check = spec.check;
         add.serve_only = spec.serve_only;
         add.rates = spec.rates;
         add.seeding = spec.seeding;
@@ -472,6 +473,17 @@ impl World {
         self.kill(name);
         let index = self.index(name);
         self.queue.at(self.queue.now, Step::Start(index));
+    }
+
+    /// Damages what a node has saved, behind its engine's back.
+    pub fn spoil_saved(&mut self, name: &str) {
+        for data in self.engine_node_mut(name).saved.values_mut() {
+            let mut bytes = data.to_vec();
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 1;
+            }
+            *data = bytes.into();
+        }
     }
 
     /// Puts pieces of a torrent on the node's disk, behind its engine's back.

@@ -69,15 +69,10 @@ fn flow(world: &mut World, way: Way, span: Duration) -> Vec<[u64; 2]> {
 
 /// A limit holds within 3 % and a block over any ten seconds, and no burst is longer than a second of it.
 fn holds(flow: impl IntoIterator<Item = u64>, limit: u64) {
-    holds_but_for(u64::from(BLOCK_LEN), flow, limit);
-}
-
-/// As [`holds`], but for so many bytes that come at once.
-fn holds_but_for(at_once: u64, flow: impl IntoIterator<Item = u64>, limit: u64) {
     let flow: Vec<u64> = flow.into_iter().collect();
     for window in flow.windows(10 * STEPS_A_SECOND + 1) {
         let got = window[window.len() - 1] - window[0];
-        let off = got.abs_diff(10 * limit).saturating_sub(at_once);
+        let off = got.abs_diff(10 * limit).saturating_sub(BLOCK_LEN.into());
         assert!(off * 100 <= 10 * limit * 3, "{got} in ten seconds of {limit}");
     }
     for steps in 1..=STEPS_A_SECOND {
@@ -114,8 +109,7 @@ fn a_download_limit_that_is_less_than_one_read_holds_as_well() {
         let mut world = world(63, Way::Down, false, only(Way::Down, limit), RateLimits::default());
         world.run_for(WARM_UP);
         let flow = flow(&mut world, Way::Down, Duration::from_secs(20));
-        // What a read brings beyond the limit is made up for, and a window may begin or end with it.
-        holds_but_for(4 * u64::from(BLOCK_LEN), flow.iter().map(|flow| flow.iter().sum()), limit);
+        holds(flow.iter().map(|flow| flow.iter().sum()), limit);
     }
 }
 

@@ -26,6 +26,7 @@ mod pex;
 mod private;
 mod rates;
 mod regressions;
+mod resume;
 mod seeding;
 mod services;
 mod trackers;

@@ -67,7 +67,8 @@ pub enum DiskAction {
         /// Which piece.
         piece: PieceIndex,
     },
-    /// Make everything written so far durable. Comes once a download is complete.
+    /// Make durable everything written so far, and of files that were there when they were looked at what an earlier run
+    /// may have written. Other actions may go on meanwhile.
     Sync,
     /// Forget the torrent's files. Comes last.
     Close,
@@ -100,8 +101,9 @@ pub enum DiskDone {
     Hashed(Digest),
     /// SHA-1 of each 16 KiB block of the piece, in order; the last may be of a shorter block.
     BlocksHashed(Vec<[u8; 20]>),
-    /// All earlier writes are durable.
-    Synced,
+    /// All earlier writes are durable. Names the files that were made so since the last time, as they are now; one that
+    /// is left out counts as not durable.
+    Synced(Vec<SyncedFile>),
     /// The files are closed.
     Closed,
 }
@@ -118,7 +120,22 @@ pub enum Existing {
         len: u64,
         /// Whether any byte of it was ever written. A sparse file that is one hole has none.
         has_data: bool,
+        /// As [`SyncedFile::stamp`].
+        stamp: u64,
     },
+}
+
+/// A file whose bytes are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SyncedFile {
+    /// Index into the layout's files.
+    pub file: u32,
+    /// Its length in bytes.
+    pub len: u64,
+    /// A number that is another one whenever the file's bytes have been written to, such as the time of that. Only ever
+    /// compared, also with those of earlier runs.
+    pub stamp: u64,
 }
 
 /// Why a disk action failed. `file` is an index into the layout's files, where one file is to blame.

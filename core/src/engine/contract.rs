@@ -40,7 +40,7 @@ pub(super) fn answers(task: &Task, result: &Result<DiskDone, DiskError>) -> bool
         | (Task::Prepare, DiskDone::Prepared)
         | (Task::Check(_) | Task::Verify(_), DiskDone::Hashed(_))
         | (Task::Evidence(_) | Task::Compare(_), DiskDone::BlocksHashed(_))
-        | (Task::Sync, DiskDone::Synced)
+        | (Task::Sync, DiskDone::Synced(_))
         | (Task::Close, DiskDone::Closed) => true,
         _ => false,
     }

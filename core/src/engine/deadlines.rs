@@ -117,8 +117,16 @@ impl Armed {
 impl Deadlines {
     /// Wakes `owner` at `at`, or earlier if it is armed for earlier already.
     pub(super) fn arm(&mut self, owner: Owner, at: Option<Instant>) {
-        let Some(at) = at.filter(|_| !self.ended) else { return };
-        let at = at.round_up(DEADLINE_GRAIN);
+        if let Some(at) = at {
+            self.arm_exactly(owner, at.round_up(DEADLINE_GRAIN));
+        }
+    }
+
+    /// The same for what is due now, and is not to wait until others are due as well.
+    pub(super) fn arm_exactly(&mut self, owner: Owner, at: Instant) {
+        if self.ended {
+            return;
+        }
         if let Some(armed) = self.armed.get(owner) {
             if armed <= at {
                 return;

@@ -29,8 +29,8 @@ use slotmap::SlotMap;
 
 pub use crate::picker::Priority;
 pub use crate::torrent::{
-    Event, MetadataStatus, PeerStatus, SeedingLimits, Selection, Source, Sources, TorrentError, TorrentState,
-    TorrentStatus, Traffic, Wanted,
+    Event, MetadataStatus, PeerStatus, Saved, SavedError, SeedingLimits, Selection, Source, Sources,
+    TorrentError, TorrentState, TorrentStatus, Traffic, Wanted,
 };
 pub use call::{Call, Returned};
 pub use config::{AddError, AddTorrent, Config, DhtConfig, PieceOrder, RateLimits, UploadSlots, What};
@@ -88,8 +88,8 @@ pub struct Engine {
     /// Connections that are not read because the disk is behind, or because of a download limit.
     stalled: Vec<ConnId>,
     throttled: Vec<ConnId>,
-    /// Those that are read again, each on the promise of a block within the limits that has yet to come.
-    released: BTreeSet<ConnId>,
+    /// Those that are read again, each with the bytes it is expected to bring, which count as if they were here.
+    released: BTreeMap<ConnId, u64>,
     download: Bucket,
     /// What torrents share.
     common: Common,
@@ -200,7 +200,7 @@ impl Engine {
             ops: SlotMap::with_key(),
             stalled: Vec::new(),
             throttled: Vec::new(),
-            released: BTreeSet::new(),
+            released: BTreeMap::new(),
             download: Bucket::new(config.rates.download),
             common: Common {
                 rng: rng.fork("torrents"),

@@ -10,14 +10,10 @@ use bytes::Bytes;
 use super::deadlines::Owner;
 use super::{CloseHow, Conn, ConnOwner, Engine, Event, Output, Stopping, Stranger, StreamEnd};
 use crate::cx::Cx;
-use crate::id::{BLOCK_LEN, ConnId, PeerKey, TorrentId};
+use crate::id::{ConnId, PeerKey, TorrentId};
 use crate::peer::{self, CloseReason, Peer};
 use crate::time::Instant;
 use crate::torrent::Torrent;
-
-/// What a connection is expected to bring when it is read again after a limit was used up. Were all of them let loose at
-/// once, a hundred would bring megabytes before the limit could tell.
-const PROMISE: u64 = BLOCK_LEN as u64;
 
 /// A read this short holds news rather than blocks, in bytes.
 const SMALL_TALK: u64 = 512;
@@ -29,7 +25,11 @@ impl Engine {
         if !self.dial_waiting.contains(&id)
             && let Some(at) = self.torrents.get(id).and_then(Torrent::next_dial)
         {
-            self.deadlines.arm(Owner::Dial(id), Some(at.max(self.now)));
+            if at > self.now {
+                self.deadlines.arm(Owner::Dial(id), Some(at));
+            } else {
+                self.deadlines.arm_exactly(Owner::Dial(id), self.now);
+            }
         }
     }
 
@@ -287,10 +287,13 @@ impl Engine {
                     self.deadlines.arm(Owner::Throttle, Some(until));
                     continue;
                 }
-                if torrent.owes_blocks(peer) {
-                    torrent.throttle(self.now, PROMISE);
-                    self.download.spend(self.now, PROMISE);
-                    self.released.insert(id);
+                // Counted now, as if it were here: were all of them let loose at once, a hundred connections would
+                // bring megabytes before the limit could tell.
+                let promise = torrent.may_bring(peer, self.now);
+                if promise > 0 {
+                    torrent.throttle(self.now, promise);
+                    self.download.spend(self.now, promise);
+                    self.released.insert(id, promise);
                 }
             }
             conn.throttled = false;
@@ -305,14 +308,15 @@ impl Engine {
 
     /// What was promised to a connection has come, or never will.
     fn end_promise(&mut self, id: ConnId) {
-        if self.released.is_empty() || !self.released.remove(&id) {
+        if self.released.is_empty() {
             return;
         }
-        self.download.give_back(PROMISE);
+        let Some(promise) = self.released.remove(&id) else { return };
+        self.download.give_back(promise);
         if let Some(Conn { owner: ConnOwner::Torrent(torrent, _), .. }) = self.conns.get(id)
             && let Some(torrent) = self.torrents.get_mut(*torrent)
         {
-            torrent.unthrottle(PROMISE);
+            torrent.unthrottle(promise);
         }
     }
 

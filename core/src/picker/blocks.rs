@@ -212,7 +212,7 @@ impl Picker {
     }
 
     /// A piece of which every block is open is as good as one that was never begun.
-    fn end_if_untouched(&mut self, number: u32) {
+    pub(super) fn end_if_untouched(&mut self, number: u32) {
         let partial = self.partials.get(number);
         if partial.count(Stage::Open) as usize == partial.slots.len() {
             let piece = partial.piece;

@@ -46,6 +46,7 @@ mod endgame;
 mod order;
 mod partial;
 mod rest;
+mod restore;
 
 pub use choose::{OPEN_PARTIALS_MAX, PARTIAL_BLOCKS_MAX};
 pub use endgame::late_from;
@@ -158,7 +159,7 @@ impl Cancel {
 /// Who sent which block of a piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contributors {
-    /// In the order of the blocks; the null key where a block is not there.
+    /// In the order of the blocks; the null key where a block is not there, or is from an earlier run.
     by_block: Vec<PeerKey>,
 }
 
@@ -177,11 +178,11 @@ impl Contributors {
         peers
     }
 
-    /// The one peer that sent everything there is, if it was one.
+    /// The one peer that sent every block, if it was one.
     #[must_use]
     pub fn sole(&self) -> Option<PeerKey> {
         let (_, first) = self.iter().next()?;
-        self.iter().all(|(_, peer)| peer == first).then_some(first)
+        self.by_block.iter().all(|&peer| peer == first).then_some(first)
     }
 }
 

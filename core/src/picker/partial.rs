@@ -52,6 +52,12 @@ impl Slot {
         self.stage = Stage::Writing;
     }
 
+    /// It is there from an earlier run, and nobody knows who sent it.
+    pub(super) fn came_from_nobody(&mut self) {
+        self.owned = 0;
+        self.owners[0] = PeerKey::default();
+    }
+
     /// Who sent it, if it has come.
     pub(super) fn contributor(&self) -> Option<PeerKey> {
         matches!(self.stage, Stage::Writing | Stage::Written).then_some(self.owners[0])

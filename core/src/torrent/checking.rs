@@ -3,8 +3,6 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use super::{Action, Event, Stage, Task, Torrent, TorrentError, Turn};
 use crate::bitfield::Bitfield;
 use crate::disk::{Allocation, DiskAction, DiskDone, Existing};
@@ -22,23 +20,15 @@ pub(super) struct Check {
     pub(super) looked_at: u32,
 }
 
-/// What is saved while a download is under way, so that a later run knows the files to be its own even where
-/// no piece is whole yet.
-const BEGUN: &[u8] = b"d8:pieceful5:begun7:versioni1ee";
-
-/// Whether `saved` says that an earlier run began to write this torrent's files.
-pub(super) fn is_begun_record(saved: &[u8]) -> bool {
-    saved == BEGUN
-}
-
 impl Torrent {
     /// The files there are: hash every piece they could hold.
     pub(super) fn opened(&mut self, existing: Vec<Existing>, turn: &mut Turn<'_>) {
         let files = self.layout.files().len();
         let mut existing = existing;
         existing.resize(files, Existing::Absent);
-        let possible = self.possible_pieces(&existing);
+        let mut possible = self.possible_pieces(&existing);
         let pieces = self.layout.pieces();
+        possible.keep_only(&self.recall(&existing));
         self.stage = Stage::Checking(Check {
             existing,
             queue: (0..pieces).map(PieceIndex).filter(|piece| possible.get(*piece)).collect(),
@@ -57,7 +47,7 @@ impl Torrent {
                 continue;
             }
             let there = match existing {
-                Existing::Present { len, has_data: true } => *len,
+                Existing::Present { len, has_data: true, .. } => *len,
                 _ => 0,
             };
             if there >= file.len {
@@ -143,13 +133,15 @@ impl Torrent {
     /// Remembers for a later run that the files are ours, as long as they may not be durable.
     pub(super) fn remember_begun(&mut self, turn: &mut Turn<'_>) {
         if !self.is_finished() && !self.begun {
-            self.begun = true;
-            turn.out.push(Action::Save(Bytes::from_static(BEGUN)));
+            self.save_begun(turn);
         }
     }
 
     pub(super) fn prepare(&mut self, writes: bool, files: Vec<u32>, turn: &mut Turn<'_>) {
         self.writes = writes;
+        if !files.is_empty() {
+            self.saving.wrote();
+        }
         let allocation = self.allocation;
         self.disk(Task::Prepare, DiskAction::Prepare { writes, files, allocation }, turn);
     }
@@ -178,7 +170,9 @@ impl Torrent {
         }
         let numbered = self.layout.files().iter().zip(existing).enumerate();
         for (number, (file, existing)) in numbered {
-            let (Some(path), Existing::Present { len, has_data }) = (&file.path, existing) else { continue };
+            let (Some(path), Existing::Present { len, has_data, .. }) = (&file.path, existing) else {
+                continue;
+            };
             let too_long = *len > file.len;
             let ours = || {
                 self.begun
@@ -223,6 +217,7 @@ impl Torrent {
         let pieces = self.picker.have().count();
         turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
         self.know_pieces(turn);
+        self.sync_what_was_found(turn);
         self.see_to_finish(turn);
         if !self.paused {
             self.start_announcing(turn);

@@ -226,6 +226,7 @@ impl Torrent {
     /// The disk has a block.
     pub(super) fn written(&mut self, block: Block) {
         self.picker.written(block);
+        self.saving.wrote();
     }
 
     /// We have one more piece, which was needed or came although it was no longer wanted: who wanted it of whom,

@@ -9,6 +9,7 @@ use crate::peer::CloseReason;
 use crate::tracker::TrackerError;
 
 use super::error::TorrentError;
+use super::saved::SavedError;
 
 /// Something that happened which an application may show or act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,13 @@ pub enum Event {
     MetadataFailed {
         /// Which torrent.
         torrent: TorrentId,
+    },
+    /// What an earlier run saved is damaged, or of another version: all that is on disk is hashed instead.
+    SavedRefused {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// What is wrong with it.
+        error: SavedError,
     },
     /// The check of what is already on disk has ended, and, unless a failure follows, the torrent takes part from
     /// now on.

@@ -199,6 +199,14 @@ impl Known {
         })
     }
 
+    /// Up to `max` addresses worth dialling another time: those that were of use first, then those connected.
+    pub(super) fn useful(&self, max: usize) -> Vec<SocketAddr> {
+        let good = |entry: &&Entry| entry.state != State::Banned && entry.failures == 0;
+        let mut good: Vec<&Entry> = self.entries.iter().filter(good).collect();
+        good.sort_by_key(|entry| (!entry.fruitful, entry.state != State::Busy, entry.tie));
+        good.into_iter().take(max).map(|entry| entry.address).collect()
+    }
+
     /// Whether somebody is due to be dialled.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.next.is_some_and(|at| at <= now)
@@ -486,24 +494,24 @@ mod tests {
         let mut rng = Rng::new(Seed([2; 32]));
         for flooder in Source::ALL {
             for modest in Source::ALL.into_iter().filter(|modest| *modest != flooder) {
-                let mut before = Known::new(600, false);
+                let mut before = Known::new(700, false);
                 flood(&mut before, modest, 100, &mut rng);
                 flood(&mut before, flooder, 5_000, &mut rng);
                 let user = flooder == Source::User;
                 let left = if user { 0 } else { 100 };
                 assert_eq!(before.counts().of(modest), left, "{modest:?} before {flooder:?}");
-                assert_eq!(before.counts().of(flooder), 600 - left);
+                assert_eq!(before.counts().of(flooder), 700 - left);
 
-                let mut after = Known::new(600, false);
+                let mut after = Known::new(700, false);
                 flood(&mut after, flooder, 5_000, &mut rng);
                 flood(&mut after, modest, 5_000, &mut rng);
                 let own = match (modest, flooder) {
-                    (Source::User, _) => 600,
+                    (Source::User, _) => 700,
                     (_, Source::User) => 0,
                     _ => 100,
                 };
                 assert_eq!(after.counts().of(modest), own, "{modest:?} after {flooder:?}");
-                assert_eq!(after.len(), 600);
+                assert_eq!(after.len(), 700);
                 for known in [before, after] {
                     assert_eq!(known.counts(), known.entries.iter().map(|entry| entry.source).collect());
                 }
@@ -541,7 +549,8 @@ mod tests {
         known.add(address(1), Source::Pex, seconds(1), &mut rng);
         known.add(address(1), Source::Tracker, seconds(1), &mut rng);
         known.set_private();
-        let left = [Source::Incoming, Source::Tracker, Source::Tracker, Source::User].into_iter().collect();
+        let left = [Source::Saved, Source::Incoming, Source::Tracker, Source::Tracker, Source::User];
+        let left = left.into_iter().collect();
         assert_eq!(known.counts(), left);
         assert_eq!(known.source(address(1)), Some(Source::Tracker));
         for source in [Source::Pex, Source::Dht, Source::Lsd] {

@@ -14,8 +14,7 @@ use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
 use super::{
-    Action, Event, MetadataFetch, MetadataStatus, Selection, Source, Stage, Torrent, TorrentError, Turn,
-    What, Whole,
+    Action, Event, MetadataFetch, MetadataStatus, Source, Stage, Torrent, TorrentError, Turn, What, Whole,
 };
 use crate::disk::Layout;
 use crate::id::{BLOCK_LEN, PeerKey};
@@ -44,11 +43,6 @@ pub(super) fn known(what: What, saved: Option<Bytes>) -> (Option<Arc<Metainfo>>,
 /// The trackers of a link, each a tier of its own.
 pub(super) fn tiers(magnet: &Magnet) -> Vec<Vec<String>> {
     magnet.trackers.iter().map(|tracker| Vec::from([tracker.clone()])).collect()
-}
-
-/// The files that a link selects (BEP 53): all, if it names none.
-pub(super) fn selection(magnet: &Magnet) -> Selection {
-    if magnet.select.is_empty() { Selection::all() } else { Selection::only(magnet.select.iter().cloned()) }
 }
 
 /// What a link and the metadata it names make together.

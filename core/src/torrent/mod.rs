@@ -15,6 +15,7 @@ mod event;
 mod exchange;
 mod judge;
 mod known;
+mod leaving;
 mod link_hosts;
 mod magnet;
 mod metadata;
@@ -22,6 +23,8 @@ mod on_disk;
 mod peers;
 mod rates;
 mod room;
+mod saved;
+mod saving;
 mod seeding;
 mod selection;
 mod settings;
@@ -50,6 +53,7 @@ pub use canonical::{Outside, priority};
 pub use error::TorrentError;
 pub use event::Event;
 pub use metadata::{MetadataFetch, Whole};
+pub use saved::{Saved, SavedError};
 pub use seeding::SeedingLimits;
 pub use selection::Selection;
 pub use settings::Settings;
@@ -75,6 +79,7 @@ use exchange::Exchange;
 use judge::Judge;
 use known::Known;
 use link_hosts::LinkHosts;
+use saving::Saving;
 use seeding::Seeding;
 
 /// A torrent we take part in.
@@ -150,6 +155,7 @@ pub struct Torrent {
     missing: u64,
     /// Disk actions not yet answered.
     disk_pending: u32,
+    saving: Saving,
     /// The last piece came from a peer, so that it is a download that is complete.
     fetched_all: bool,
     past: Past,
@@ -274,7 +280,7 @@ enum Stage {
     /// yet to say so for the first time.
     Reopening,
     /// Saying good-bye.
-    Leaving { closing: bool, closed: bool },
+    Leaving { saved: bool, closing: bool, closed: bool },
 }
 
 /// One connection of the torrent.
@@ -326,7 +332,7 @@ impl Torrent {
         settings: Settings,
         turn: &mut Turn<'_>,
     ) -> Result<Self, LayoutError> {
-        let info_hash = spec.what.info_hash();
+        let (info_hash, selects) = (spec.what.info_hash(), spec.what.selection());
         let (metainfo, magnet) = magnet::known(spec.what, spec.saved_metadata);
         let private = metainfo.as_ref().is_some_and(|metainfo| metainfo.info.private);
         let layout = match &metainfo {
@@ -340,8 +346,8 @@ impl Torrent {
             pieces: metainfo.as_ref().map(|_| layout.pieces()),
             dht_port: settings.dht_port.filter(|_| !private),
         };
-        let selection =
-            spec.files.unwrap_or_else(|| magnet.as_deref().map(magnet::selection).unwrap_or_default());
+        let chosen = spec.files.is_some();
+        let selection = spec.files.unwrap_or(selects);
         let seeding = Seeding::new(spec.seeding, layout.stored());
         let tiers = match (&metainfo, &magnet) {
             (Some(metainfo), _) => metainfo.trackers.clone(),
@@ -355,7 +361,7 @@ impl Torrent {
             allocation: spec.allocation,
             overwrite: spec.overwrite,
             serve_only: spec.serve_only,
-            begun: spec.saved.as_deref().is_some_and(checking::is_begun_record),
+            begun: false,
             writes: false,
             metadata_only: spec.metadata_only,
             stage: Stage::Reopening,
@@ -382,6 +388,7 @@ impl Torrent {
             endgame: false,
             help_again: None,
             disk_pending: 0,
+            saving: Saving::default(),
             serve_waiting: VecDeque::new(),
             serve_again: None,
             upload: Bucket::new(spec.rates.upload),
@@ -400,6 +407,7 @@ impl Torrent {
             magnet,
             settings,
         };
+        torrent.remember(spec.saved.as_deref(), spec.check, chosen, turn);
         torrent.choose_anew();
         for peer in spec.peers {
             torrent.known.add(peer, Source::User, turn.now, turn.rng);
@@ -447,6 +455,9 @@ impl Torrent {
             self.stop_announcing(turn);
             self.serve_waiting.clear();
             self.serve_again = None;
+            if matches!(self.stage, Stage::Active) {
+                self.sync(turn);
+            }
         }
     }
 
@@ -471,6 +482,7 @@ impl Torrent {
         }
         self.choose_anew();
         self.seeding.complete_since = None;
+        self.recollect();
         self.begin(turn);
     }
 
@@ -481,29 +493,6 @@ impl Torrent {
         }
         self.stage = Stage::Opening;
         self.disk(Task::Open, DiskAction::Open { layout: self.layout.clone() }, turn);
-    }
-
-    /// Leaves: closes peers, tells trackers, closes files; ends with [`Action::Left`].
-    pub fn leave(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.stage, Stage::Leaving { .. }) {
-            return;
-        }
-        self.close_all(turn);
-        self.stage = Stage::Leaving { closing: false, closed: false };
-        self.stop_announcing(turn);
-        self.leave_on(turn);
-    }
-
-    /// Takes the next step of leaving that is possible.
-    fn leave_on(&mut self, turn: &mut Turn<'_>) {
-        let Stage::Leaving { closing, closed } = &mut self.stage else { return };
-        if !*closing && self.disk_pending == 0 {
-            *closing = true;
-            self.disk(Task::Close, DiskAction::Close, turn);
-        } else if self.told && *closed {
-            turn.out.push(Action::Event(Event::Removed { torrent: self.id }));
-            turn.out.push(Action::Left);
-        }
     }
 
     fn fail(&mut self, error: TorrentError, turn: &mut Turn<'_>) {
@@ -551,6 +540,7 @@ impl Torrent {
             self.tick_choker(turn);
             self.serve_on(turn);
             self.tick_endgame(turn);
+            self.tick_saving(turn);
             self.see_to_seeding(turn);
         }
     }
@@ -568,7 +558,9 @@ impl Torrent {
 
     fn running_deadline(&self) -> Option<Instant> {
         let choker = (!self.peers.is_empty()).then(|| self.choker.deadline());
-        [choker, self.serve_again, self.help_again, self.seeding.deadline()].into_iter().flatten().min()
+        let deadlines =
+            [choker, self.serve_again, self.help_again, self.seeding.deadline(), self.saving.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     fn close_all(&mut self, turn: &mut Turn<'_>) {

@@ -21,8 +21,8 @@ impl Torrent {
             Task::Check(_) => turn.checks.end(),
             _ => {}
         }
-        if task == Task::Sync && result == Ok(DiskDone::Synced) {
-            self.synced(turn);
+        if let (Task::Sync, Ok(DiskDone::Synced(files))) = (&task, &result) {
+            self.synced(files, turn);
         }
         match &mut self.stage {
             Stage::Leaving { closed, .. } => {
@@ -54,6 +54,7 @@ impl Torrent {
                 self.read_for(peer, block, data, turn);
             }
             (Task::Evidence(_) | Task::Compare(_), _) => {}
+            (Task::Sync, Err(error)) => self.not_synced(error, turn),
             (_, Err(error)) => self.fail(error.into(), turn),
             // A driver that answers one action with the result of another: the engine has said so already.
             (_, Ok(_)) => {}

@@ -11,7 +11,7 @@ use super::known::Outcome;
 use super::{Action, Counted, Event, Outside, Slot, Source, Torrent, Turn};
 use crate::choke::Recent;
 use crate::cx::Cx;
-use crate::id::{ConnId, PeerKey};
+use crate::id::{BLOCK_LEN, ConnId, PeerKey};
 use crate::peer::{self, CloseReason, Peer, StreamEnd};
 use crate::picker::Picker;
 use crate::time::Instant;
@@ -20,6 +20,9 @@ use crate::wire::{Handshake, WireError};
 
 /// A peer that dials us and has sent nothing for this long on another connection has lost that one.
 const LOST_TIME: Duration = Duration::from_secs(10);
+
+/// A peer that is read again after a pause is expected to bring what it sends in this part of a second.
+const BROUGHT_PART: u64 = 4;
 
 /// Gone peers whose addresses are remembered while pieces they sent parts of are unfinished.
 const GONE_MAX: usize = 256;
@@ -161,6 +164,14 @@ impl Torrent {
     #[must_use]
     pub fn owes_blocks(&self, key: PeerKey) -> bool {
         self.peers.get(key).is_some_and(|slot| slot.peer.asked().len() > 0)
+    }
+
+    /// What a peer that was not read from may bring at once, in bytes, as far as its pace tells: none if it owes nothing.
+    #[must_use]
+    pub fn may_bring(&self, key: PeerKey, now: Instant) -> u64 {
+        let Some(slot) = self.peers.get(key).filter(|slot| slot.peer.asked().len() > 0) else { return 0 };
+        let owed = slot.peer.asked().len() as u64 * u64::from(BLOCK_LEN);
+        owed.min((slot.peer.down_rate(now) / BROUGHT_PART).max(u64::from(BLOCK_LEN)))
     }
 
     /// Whether a peer sends blocks that nobody asked for, or may be about to.

@@ -10,6 +10,8 @@ use crate::peer::CloseReason;
 /// named by that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    /// An earlier run knew it.
+    Saved,
     /// A peer named it (BEP 11).
     Pex,
     /// A node of the DHT named it (BEP 5).
@@ -26,7 +28,8 @@ pub enum Source {
 
 impl Source {
     /// Every one, least trusted first.
-    pub const ALL: [Self; 6] = [Self::Pex, Self::Dht, Self::Lsd, Self::Incoming, Self::Tracker, Self::User];
+    pub const ALL: [Self; 7] =
+        [Self::Saved, Self::Pex, Self::Dht, Self::Lsd, Self::Incoming, Self::Tracker, Self::User];
 
     /// Whether a private torrent may have peers from here (BEP 27): only its trackers and the user decide who takes
     /// part. What connects to us has been told of us by them.
@@ -34,7 +37,8 @@ impl Source {
     pub const fn suits_private(self) -> bool {
         match self {
             Self::Pex | Self::Dht | Self::Lsd => false,
-            Self::Incoming | Self::Tracker | Self::User => true,
+            // Of such a torrent no others are saved.
+            Self::Saved | Self::Incoming | Self::Tracker | Self::User => true,
         }
     }
 }

@@ -45,6 +45,17 @@ impl What {
             Self::Magnet(magnet) => magnet.info_hash,
         }
     }
+
+    /// The files it asks for by itself: those that a link selects (BEP 53); all, if nobody selects any.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        match self {
+            Self::Magnet(magnet) if !magnet.select.is_empty() => {
+                Selection::only(magnet.select.iter().cloned())
+            }
+            _ => Selection::all(),
+        }
+    }
 }
 
 impl From<Arc<Metainfo>> for What {
@@ -93,6 +104,8 @@ pub struct AddTorrent {
     /// Of a magnet link, fetch nothing but the metadata: once that is there the torrent is paused, before anything is
     /// done on disk.
     pub metadata_only: bool,
+    /// Hash all files, also those that are as they were when they were saved.
+    pub check: bool,
     /// What an earlier run saved under [`SaveKey::Torrent`](crate::engine::SaveKey::Torrent).
     pub saved: Option<Bytes>,
     /// What an earlier run saved under [`SaveKey::Metadata`](crate::engine::SaveKey::Metadata): a magnet link's metadata
@@ -118,6 +131,7 @@ impl AddTorrent {
             seeding: SeedingLimits::default(),
             paused: false,
             metadata_only: false,
+            check: false,
             saved: None,
             saved_metadata: None,
         }

@@ -12,7 +12,10 @@ impl Torrent {
     pub fn status(&self, now: Instant) -> TorrentStatus {
         let open = || self.peers.values().filter(|slot| slot.peer.is_open());
         let totals = self.traffic_totals();
+        let (downloaded_ever, uploaded_ever) = self.traffic_of_all_runs();
         TorrentStatus {
+            downloaded_ever,
+            uploaded_ever,
             state: self.state(),
             metadata: self.metadata_status(),
             bytes_done: self.layout.stored() - self.missing,

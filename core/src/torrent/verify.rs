@@ -3,8 +3,6 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use bytes::Bytes;
-
 use super::{Action, Event, Task, Torrent, Turn};
 use crate::disk::DiskAction;
 use crate::id::{Digest, PeerKey, PieceIndex};
@@ -26,6 +24,7 @@ impl Torrent {
             return;
         }
         self.count_had(piece);
+        self.saving.passed(turn.now);
         if self.judge.has_evidence(piece) {
             self.disk(Task::Compare(piece), DiskAction::HashBlocks { piece }, turn);
         }
@@ -91,24 +90,13 @@ impl Torrent {
         turn.out.push(Action::Event(Event::PeerBanned { torrent: self.id, peer: address }));
     }
 
-    /// Everything is durable: nobody needs to remember that it was begun.
-    pub(super) fn synced(&mut self, turn: &mut Turn<'_>) {
-        self.begun = false;
-        turn.out.push(Action::Save(Bytes::new()));
-    }
-
     /// Everything that is wanted is here.
     pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         self.seeding.complete_since = Some(turn.now);
         if core::mem::replace(&mut self.finished, true) {
             return;
         }
-        if self.begun {
-            // What a power failure takes before this is done has to be known for ours.
-            self.disk(Task::Sync, DiskAction::Sync, turn);
-        } else {
-            turn.out.push(Action::Save(Bytes::new()));
-        }
+        self.sync(turn);
         turn.out.push(Action::Event(Event::Finished { torrent: self.id }));
         if self.picker.is_complete() {
             if self.fetched_all {

@@ -55,6 +55,10 @@ pub struct TorrentStatus {
     pub peers_from: Sources,
     /// What went over the wire.
     pub traffic: Traffic,
+    /// Block bytes received in this run and earlier ones, as far as what they saved was there.
+    pub downloaded_ever: u64,
+    /// Block bytes sent in this run and earlier ones.
+    pub uploaded_ever: u64,
 }
 
 /// How much of what is wanted of a torrent is there.

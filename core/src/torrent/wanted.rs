@@ -64,6 +64,7 @@ impl Torrent {
             return;
         }
         let before = core::mem::replace(&mut self.selection, files);
+        self.saving.changed();
         self.choose();
         if !matches!(self.stage, Stage::Active) {
             return; // whoever looks at it next sees what is wanted now

@@ -76,7 +76,8 @@ Examples:
   pieceful get debian.torrent -o Downloads --seed --ratio 1.5
   pieceful get debian.torrent -o Downloads --json | jq .
 
-The same command again continues from what is on disk. Files that hold other data are left \
+The same command again continues from what is on disk; only files that have changed since it \
+ended are hashed again, or all of them with --check. Files that hold other data are left \
 alone unless --overwrite is given. Ctrl-C tells the trackers and stops cleanly (exit 130); \
 a second Ctrl-C stops at once. With --seed, Ctrl-C is a good end (exit 0) once every download \
 is complete.
@@ -109,7 +110,8 @@ With --json each line on stdout is one object:
 bytes_total of progress is what --files chose. Rates are payload bytes per second; HEX is the \
 40-digit info-hash. FROM tells how many connected \
 peers, or known addresses, came from where: \
-{\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N}. A warning is a \
+{\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N,\"saved\":N}, the last by \
+an earlier run. A warning is a \
 tracker's trouble, a banned peer and the like: the run goes on.";
 
 /// Options of `pieceful get`.
@@ -143,6 +145,9 @@ pub(crate) struct Get {
     /// Replace files that are there and hold other data
     #[arg(long, help_heading = "Storing")]
     pub(crate) overwrite: bool,
+    /// Hash all that is on disk, also what has not changed since it was last known to be right
+    #[arg(long, help_heading = "Storing")]
+    pub(crate) check: bool,
 
     /// Download no faster than this, all torrents together
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Limits")]
@@ -168,7 +173,7 @@ Examples:
   pieceful seed debian.torrent Downloads --ratio 1.5
 
 DIR is the folder that holds the torrent's file or folder, as with get -o. Its data is checked \
-first and nothing in it is ever changed: where pieces are missing that torrent fails, and \
+first, as far as it has changed since the last time, and nothing in it is ever changed: where pieces are missing that torrent fails, and \
 `pieceful get TORRENT -o DIR --seed` fetches them and goes on serving. Of several torrents, those \
 that are complete are served all the same; the exit status is 1 in the end.
 
@@ -188,7 +193,8 @@ With --json each line on stdout is one object:
   {\"event\":\"error\",\"message\":TEXT}
 Rates are payload bytes per second; HEX is the 40-digit info-hash. FROM tells how many connected \
 peers, or known addresses, came from where: \
-{\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N}. A warning is a \
+{\"user\":N,\"tracker\":N,\"incoming\":N,\"lsd\":N,\"dht\":N,\"pex\":N,\"saved\":N}, the last by \
+an earlier run. A warning is a \
 tracker's trouble, a banned peer and the like: the run goes on.";
 
 /// Options of `pieceful seed`.
@@ -201,6 +207,9 @@ pub(crate) struct Seed {
     /// The folder that holds the data
     #[arg(required = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
+    /// Hash all of it, also what has not changed since it was last known to be right
+    #[arg(long)]
+    pub(crate) check: bool,
 
     #[command(flatten)]
     pub(crate) peers: Peers,

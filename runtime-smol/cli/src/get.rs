@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Get) -> Result<Outcome, Failure> {
             order: if args.sequential { PieceOrder::Sequential } else { PieceOrder::default() },
             allocation: args.allocation.into(),
             overwrite: args.overwrite,
+            check: args.check,
             metadata_only: args.metadata_only || usual.metadata_only,
             ..usual
         },

@@ -20,6 +20,6 @@ pub(crate) fn run(args: &Seed) -> Result<Outcome, Failure> {
         max_upload: args.max_upload,
         seeding: SeedingLimits { ratio_permille: args.enough.ratio, time: args.enough.seed_time },
         files: &[],
-        spec: &|usual| AddTorrent { serve_only: true, ..usual },
+        spec: &|usual| AddTorrent { serve_only: true, check: args.check, ..usual },
     })
 }

@@ -1,10 +1,11 @@
 //! Whole torrents: what is there already, making files ready, making them durable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use pieceful_core::disk::{Allocation, DiskError, Existing};
-use rustix::fs::{FallocateFlags, SeekFrom};
+use pieceful_core::disk::{Allocation, DiskError, Existing, SyncedFile};
+use rustix::fs::{FallocateFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::error;
@@ -25,13 +26,19 @@ fn existing_file(files: &TorrentFiles, file: u32) -> Result<Existing, DiskError>
     };
     let len = len_of(&stat);
     files.saw(file, &stat);
+    files.mark_written(file); // by an earlier run, perhaps, and not durable yet
     // Space that is reserved but was never written counts as a hole.
     let has_data = len > 0
         && match rustix::fs::seek(&fd, SeekFrom::Data(0)) {
             Err(Errno::NXIO) => false,
             Ok(_) | Err(_) => true, // a file system that cannot tell: better to hash zeros than to lose data
         };
-    Ok(Existing::Present { len, has_data })
+    Ok(Existing::Present { len, has_data, stamp: stamp_of(&stat) })
+}
+
+/// When a file was last written to, in nanoseconds.
+fn stamp_of(stat: &Stat) -> u64 {
+    (stat.st_mtime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec)
 }
 
 /// Creates `which` files where they are missing, cuts those that are too long, reserves space if asked to.
@@ -65,26 +72,38 @@ const SYNCED_SINGLY_MAX: usize = 16;
 /// Makes every file written since the last time durable, and the names of those files.
 ///
 /// When it fails, all of them count as still to be synced.
-pub(super) fn sync(files: &TorrentFiles) -> Result<(), DiskError> {
+pub(super) fn sync(files: &TorrentFiles) -> Result<Vec<SyncedFile>, DiskError> {
     let all = 0..files.layout.files().len() as u32;
     let written: Vec<u32> = all.filter(|&file| files.take_written(file)).collect();
-    let result = if written.len() > SYNCED_SINGLY_MAX {
+    let synced = if written.len() > SYNCED_SINGLY_MAX {
         sync_systems(files, &written)
     } else {
         sync_singly(files, &written)
     };
-    if result.is_err() {
+    if synced.is_err() {
         written.iter().for_each(|&file| files.mark_written(file));
     }
-    result
+    synced
 }
 
-fn sync_singly(files: &TorrentFiles, written: &[u32]) -> Result<(), DiskError> {
+/// A file that is to be synced, as it is now: whoever writes to it meanwhile makes it another one than this.
+fn before_sync(files: &TorrentFiles, file: u32) -> Option<Result<(OwnedFd, Stat, SyncedFile), DiskError>> {
+    let opened = files.open(file, files.path(file)?, Access::Read);
+    let with_name = |(fd, stat): (OwnedFd, Stat)| {
+        let synced = SyncedFile { file, len: len_of(&stat), stamp: stamp_of(&stat) };
+        (fd, stat, synced)
+    };
+    Some(opened.map(with_name).map_err(|error| error.of(files, file)))
+}
+
+fn sync_singly(files: &TorrentFiles, written: &[u32]) -> Result<Vec<SyncedFile>, DiskError> {
     let mut parents = BTreeSet::new();
+    let mut all = Vec::new();
     for &file in written {
-        let Some(path) = files.path(file) else { continue };
-        let (fd, _) = files.open(file, path, Access::Read).map_err(|error| error.of(files, file))?;
+        let (Some(path), Some(opened)) = (files.path(file), before_sync(files, file)) else { continue };
+        let (fd, _, synced) = opened?;
         retrying(|| rustix::fs::fsync(&fd)).map_err(|errno| files.failed(errno, file))?;
+        all.push(synced);
         // The folders between it and the download folder may be new as well.
         for folder in Path::new(path.as_str()).ancestors().skip(1) {
             if !parents.insert(folder) {
@@ -95,21 +114,24 @@ fn sync_singly(files: &TorrentFiles, written: &[u32]) -> Result<(), DiskError> {
     parents.into_iter().try_for_each(|parent| {
         let named = files.folder.sync_names(parent);
         named.map_err(|errno| error::at(errno, None, parent))
-    })
+    })?;
+    Ok(all)
 }
 
-fn sync_systems(files: &TorrentFiles, written: &[u32]) -> Result<(), DiskError> {
+fn sync_systems(files: &TorrentFiles, written: &[u32]) -> Result<Vec<SyncedFile>, DiskError> {
     let mut systems = BTreeMap::new();
+    let mut all = Vec::new();
     for &file in written {
         // Opened each, because a file that somebody has removed is not durable.
-        let Some(path) = files.path(file) else { continue };
-        let (fd, _) = files.open(file, path, Access::Read).map_err(|error| error.of(files, file))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|errno| files.failed(errno, file))?;
+        let Some(opened) = before_sync(files, file) else { continue };
+        let (fd, stat, synced) = opened?;
         systems.entry(stat.st_dev).or_insert((fd, file));
+        all.push(synced);
     }
     systems.into_values().try_for_each(|(fd, file)| {
         retrying(|| rustix::fs::syncfs(&fd)).map_err(|errno| files.failed(errno, file))
-    })
+    })?;
+    Ok(all)
 }
 
 fn retrying<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {

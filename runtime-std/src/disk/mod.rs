@@ -48,6 +48,7 @@ mod locked;
 mod look;
 mod read;
 pub(crate) mod sweep;
+mod syncing;
 mod worker;
 mod write;
 
@@ -55,6 +56,7 @@ use claims::Claims;
 use files::TorrentFiles;
 use folder::Folder;
 use handles::{Hand, Handles};
+use syncing::Syncing;
 
 /// Files held open at once, over all torrents. Well below the usual limit of 1,024 descriptors, which sockets
 /// need too.
@@ -114,6 +116,7 @@ impl DiskPool {
                 handles: Handles::new(OPEN_FILES_MAX),
                 claims: Arc::default(),
             },
+            syncing: Syncing::default(),
             done: Mutex::default(),
             wake: Box::new(wake),
         });
@@ -126,7 +129,12 @@ impl DiskPool {
                     .expect("disk: the system gives a thread at start")
             })
             .collect();
-        let threads = Arc::new(Threads { shared: Arc::clone(&shared), running: Mutex::new(threads) });
+        let syncs = Syncing::start(&shared).expect("disk: the system gives a thread at start");
+        let threads = Arc::new(Threads {
+            shared: Arc::clone(&shared),
+            running: Mutex::new(threads),
+            syncs: Mutex::new(Some(syncs)),
+        });
         Self { shared, threads }
     }
 
@@ -198,6 +206,7 @@ impl fmt::Debug for DiskPool {
 struct Threads {
     shared: Arc<Shared>,
     running: Mutex<Vec<JoinHandle<()>>>,
+    syncs: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Threads {
@@ -208,6 +217,10 @@ impl Threads {
         }
         for thread in std::mem::take(&mut *lock(&self.running)) {
             let _ = thread.join(); // a worker answers for its own panics
+        }
+        self.shared.syncing.end();
+        if let Some(thread) = lock(&self.syncs).take() {
+            let _ = thread.join(); // the same
         }
     }
 }
@@ -223,6 +236,7 @@ struct Shared {
     /// Tasks on their way to the queues; held while handing over, so that all queues see one order.
     staging: Mutex<Vec<Vec<Task>>>,
     files: Files,
+    syncing: Syncing,
     done: Mutex<Vec<Completion>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }

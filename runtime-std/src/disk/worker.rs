@@ -300,6 +300,12 @@ impl<'a> Worker<'a> {
         }
         let Some(job) = gathering.arrive() else { return };
         let op = job.op;
+        if job.action == DiskAction::Sync {
+            if !self.shared.syncing.submit(job) {
+                self.answer(op, Err(error::stopped()));
+            }
+            return;
+        }
         let result = catch_unwind(AssertUnwindSafe(|| self.execute_whole(job)));
         self.answer(op, result.unwrap_or_else(|_| Err(error::panicked())));
     }
@@ -314,10 +320,6 @@ impl<'a> Worker<'a> {
                 look::prepare(&files, &which, allocation)?;
                 Ok(DiskDone::Prepared)
             }
-            DiskAction::Sync => {
-                look::sync(&*files?)?;
-                Ok(DiskDone::Synced)
-            }
             DiskAction::Close => {
                 self.shared.files.forget(job.torrent);
                 Ok(DiskDone::Closed)
@@ -325,8 +327,9 @@ impl<'a> Worker<'a> {
             DiskAction::Write { .. }
             | DiskAction::Read { .. }
             | DiskAction::Hash { .. }
-            | DiskAction::HashBlocks { .. } => {
-                unreachable!("disk: an action on a piece is queued as such")
+            | DiskAction::HashBlocks { .. }
+            | DiskAction::Sync => {
+                unreachable!("disk: an action on a piece, or a sync, is executed elsewhere")
             }
         }
     }

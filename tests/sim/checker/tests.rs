@@ -404,7 +404,7 @@ fn faults_that_spread() {
     let failed = |torrent| Output::Event(Event::Failed { torrent, error: error.clone() });
     fails(scene.gives(&failed(id(1))), "fails");
     scene.gives(&action(1, DiskAction::Sync)).unwrap();
-    scene.is_answered(1, DiskDone::Synced);
+    scene.is_answered(1, DiskDone::Synced(Vec::new()));
     scene.gives(&failed(id(1))).unwrap();
     fails(scene.gives(&failed(id(2))), "for what happened elsewhere");
 }

@@ -62,6 +62,7 @@ struct BySource {
     lsd: u32,
     dht: u32,
     pex: u32,
+    saved: u32,
 }
 
 impl BySource {
@@ -73,6 +74,7 @@ impl BySource {
             lsd: sources.of(Source::Lsd),
             dht: sources.of(Source::Dht),
             pex: sources.of(Source::Pex),
+            saved: sources.of(Source::Saved),
         }
     }
 }

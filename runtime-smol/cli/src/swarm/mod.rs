@@ -436,6 +436,7 @@ fn subject(event: &Event) -> Option<TorrentId> {
     match event {
         Event::MetadataReceived { torrent }
         | Event::MetadataFailed { torrent }
+        | Event::SavedRefused { torrent, .. }
         | Event::Checked { torrent, .. }
         | Event::Finished { torrent }
         | Event::SeedingDone { torrent }
@@ -455,7 +456,7 @@ fn subject(event: &Event) -> Option<TorrentId> {
 fn spec(plan: &Plan<'_>, what: What) -> Result<AddTorrent, Failure> {
     let peers = plan.peers;
     let (files, metadata_only) = match &what {
-        _ if plan.files.is_empty() => (None, false),
+        _ if plan.files.is_empty() => (Some(what.selection()), false),
         What::Metainfo(metainfo) => (Some(choice::select(plan.files, &metainfo.info)?), false),
         // It is paused with its metadata, until the files are chosen by that.
         What::Magnet(_) => (None, true),

@@ -69,6 +69,7 @@ impl Notes {
                 .banned
                 .insert(peer.ip())
                 .then(|| format!("peer {peer} sent wrong data and is not asked again"))?,
+            Event::SavedRefused { error, .. } => format!("{error}; all files are checked instead"),
             Event::MetadataFailed { .. } => String::from("the metadata arrived damaged, fetching it again"),
             Event::PieceFailed { piece, .. } => format!("piece {piece} arrived damaged, fetching it again"),
             Event::TrackerFailed { url, error, .. } => {
