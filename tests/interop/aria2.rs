@@ -17,10 +17,15 @@ pub(crate) struct Aria2 {
 }
 
 impl Aria2 {
-    /// Checks the files in `folder` and serves them. It knows no node of a DHT: as a seed it does not announce itself
-    /// there in any time that can be waited for.
-    pub(crate) fn seed(program: &Path, torrent: &Torrent, folder: &Path, place: &Place) -> Result<Self> {
-        Self::start(program, torrent, folder, None, place, &["--check-integrity=true", "--seed-ratio=0.0"])
+    /// Checks the files in `folder` and serves them; begins at this node of the DHT.
+    pub(crate) fn seed(
+        program: &Path,
+        torrent: &Torrent,
+        folder: &Path,
+        node: Option<SocketAddr>,
+        place: &Place,
+    ) -> Result<Self> {
+        Self::start(program, torrent, folder, node, place, &["--check-integrity=true", "--seed-ratio=0.0"])
     }
 
     /// Downloads to `folder`, then ends; begins at this node of the DHT.

@@ -1,5 +1,7 @@
 //! libtorrent, by a script of ours in Python.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -120,6 +122,8 @@ fn listen_to(
 pub(crate) struct DhtNodes {
     process: Process,
     addresses: Vec<SocketAddr>,
+    /// What was announced to them, as far as anybody has waited for it: torrent and peer.
+    announced: RefCell<BTreeSet<(String, String)>>,
 }
 
 impl DhtNodes {
@@ -130,7 +134,7 @@ impl DhtNodes {
         command.args([SCRIPT, "nodes", &listen.join(",")]);
         let process = Process::start_talking("libtorrent's nodes", command, place)?;
         listen_to(&process, "joined", |_| true, place)?;
-        Ok(Self { process, addresses })
+        Ok(Self { process, addresses, announced: RefCell::default() })
     }
 
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
@@ -139,9 +143,16 @@ impl DhtNodes {
 
     /// Waits until one of them is told that this peer has a torrent.
     pub(crate) fn wait_announced(&self, torrent: &Torrent, peer: SocketAddr, place: &Place) -> Result<()> {
-        let name = torrent.metainfo.info.info_hash.to_hex();
-        let it = |said: &Value| said["peer"] == peer.to_string() && said["info_hash"] == name;
-        listen_to(&self.process, "announced", it, place).map(drop)
+        let wanted = (torrent.metainfo.info.info_hash.to_hex(), peer.to_string());
+        let text = |said: &Value, name: &str| said[name].as_str().unwrap_or_default().to_owned();
+        while !self.announced.borrow().contains(&wanted) {
+            let it = |said: &Value| {
+                self.announced.borrow_mut().insert((text(said, "info_hash"), text(said, "peer")));
+                true
+            };
+            listen_to(&self.process, "announced", it, place)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn story(&self) -> String {

@@ -153,24 +153,23 @@ def run(torrent, folder, listen, options):
 def run_nodes(listen):
     places = [(listen.rsplit(":", 1)[0], int(listen.rsplit(":", 1)[1])) for listen in listen.split(",")]
     sessions = [start_session("%s:%d" % place, {"--dht": ""}) for place in places]
-    strangers = set(range(1, len(places)))
-    for session in sessions:
-        for place in places:
+    # None is told of itself: it would name itself to others.
+    for number, session in enumerate(sessions):
+        for place in places[:number] + places[number + 1 :]:
             session.add_dht_node(place)
-    if not strangers:
-        say("joined")
+    strangers = set(range(len(places)))
     while True:
         for number, session in enumerate(sessions):
+            if number in strangers:
+                session.post_dht_stats()
             session.wait_for_alert(1000 // len(sessions))
             for alert in session.pop_alerts():
                 tell(alert)
-                if isinstance(alert, lt.external_ip_alert) and number in strangers:
-                    # Its id follows from its address: from now on it is known by that one.
-                    for other in sessions:
-                        other.add_dht_node(places[number])
-                    strangers.remove(number)
-                    if not strangers:
-                        say("joined")
+                if isinstance(alert, lt.dht_stats_alert) and number in strangers:
+                    if sum(bucket["num_nodes"] for bucket in alert.routing_table) >= len(places) - 1:
+                        strangers.remove(number)
+                        if not strangers:
+                            say("joined")
 
 
 def tell(alert):

@@ -22,12 +22,11 @@ const HARDLY: u64 = 16 << 10;
 const LIBTORRENT: &[Program] = &[Program::Libtorrent];
 /// The DHT begins at a node of libtorrent.
 const ARIA2: &[Program] = &[Program::Libtorrent, Program::Aria2];
-const TRANSMISSION: &[Program] = &[Program::Libtorrent, Program::Transmission];
 
 /// Transmission takes no node on loopback, a link may not name a peer there, and there are no neighbours.
 const ON_A_NETWORK: [Row; 5] = [
-    ("seed transmission by dht", TRANSMISSION, recipes::SMALL_PIECES, transmission_asks_the_dht),
-    ("download from transmission by dht", TRANSMISSION, recipes::SMALL_PIECES, transmission_is_in_the_dht),
+    ("seed all three by one dht", &ALL_THREE, recipes::SMALL_PIECES, all_three_ask_the_dht),
+    ("download from all three by one dht", &ALL_THREE, recipes::SMALL_PIECES, all_three_are_in_the_dht),
     ("download from libtorrent whose host a link names", LIBTORRENT, recipes::FILES, look_up_the_seed),
     ("seed libtorrent by local discovery", LIBTORRENT, NEAR[0], be_a_neighbour),
     ("download from libtorrent by local discovery", LIBTORRENT, NEAR[1], have_a_neighbour),
@@ -39,8 +38,9 @@ const NEAR: [Recipe; 2] = [
     Recipe { piece_length: 64 << 10, ..recipes::SMALL_PIECES },
 ];
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     ("seed aria2 by dht", ARIA2, recipes::FILES, aria2_asks_the_dht),
+    ("download from aria2 by dht", ARIA2, recipes::FILES, aria2_is_in_the_dht),
     ("seed libtorrent by dht", LIBTORRENT, recipes::FILES, libtorrent_asks_the_dht),
     ("download from libtorrent by dht", LIBTORRENT, recipes::FILES, libtorrent_is_in_the_dht),
     ("download from libtorrent by peer exchange", LIBTORRENT, recipes::FILES, hear_of_the_seed),
@@ -138,27 +138,107 @@ fn libtorrent_is_in_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> Re
     dht.download(bench, driver, &place, &seeder)
 }
 
+/// aria2 dials nobody, so we have to find it.
+fn aria2_is_in_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+    let place = Place::new(CASE_TIME)?;
+    let dht = Trackerless::start(bench, recipe, 1, &place)?;
+    let seeder = start_seed(Program::Aria2, bench, &dht.torrent, dht.nodes.addresses(), &place)?;
+    dht.download(bench, driver, &place, &*seeder)
+}
+
 /// Transmission asks no DHT of fewer nodes, and goes from one to the next in its own time.
 const NODES: u8 = 12;
 const IN_NO_HURRY: Duration = Duration::from_secs(240);
 
-fn transmission_asks_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+const ALL_THREE: [Program; 3] = [Program::Transmission, Program::Libtorrent, Program::Aria2];
+
+/// We announce a torrent in a DHT of which all three are nodes, and they have its link.
+fn all_three_ask_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let place = Place::new(IN_NO_HURRY)?;
     let dht = Trackerless::start(bench, recipe, NODES, &place)?;
-    dht.seed(bench, driver, &place, |torrent, folder| {
-        let path = bench.others.path(Program::Transmission)?;
-        let nodes = dht.nodes.addresses();
-        Ok(Box::new(Transmission::start(path, torrent, folder, Ipv6Addr::LOCALHOST, nodes, &place)?))
-    })
+    let mut seeder = seeding::seed(driver, bench, &dht.torrent, &dht.told, &place)?;
+    let (link, nodes) = (dht.torrent.by_link(), dht.nodes.addresses());
+    let mut leechers = Vec::new();
+    for program in ALL_THREE {
+        let folder = place.folder(&format!("{program:?}"))?;
+        leechers.push((start_in_dht(program, bench, &link, &folder, nodes, false, &place)?, folder));
+    }
+    for (leecher, folder) in &mut leechers {
+        leecher
+            .wait_complete(&place)
+            .and_then(|()| dht.torrent.compare(folder))
+            .map_err(|error| error.and(leecher.story()).and(dht.nodes.story()).and(seeder.tell()))?;
+    }
+    seeder.stop(&place)
 }
 
-fn transmission_is_in_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
+/// Each of them announces another torrent in one DHT, and we have nothing but the links.
+fn all_three_are_in_the_dht(bench: &Bench, recipe: Recipe, driver: Driver) -> Result<()> {
     let place = Place::new(IN_NO_HURRY)?;
-    let dht = Trackerless::start(bench, recipe, NODES, &place)?;
-    let theirs = with_files(&dht.torrent, &place)?;
-    let (path, nodes) = (bench.others.path(Program::Transmission)?, dht.nodes.addresses());
-    let seeder = Transmission::start(path, &dht.torrent, &theirs, Ipv6Addr::LOCALHOST, nodes, &place)?;
-    dht.download(bench, driver, &place, &seeder)
+    let python = bench.others.python()?;
+    let nodes = DhtNodes::start(python, NODES, &place)?;
+    let mut seeds = Vec::new();
+    for (times, program) in (1..).zip(ALL_THREE) {
+        let own = Place::new(IN_NO_HURRY)?;
+        let recipe = Recipe { piece_length: recipe.piece_length << times, ..recipe };
+        let torrent = recipe.make(bench, &[], &own)?;
+        let seeder = start_seed(program, bench, &torrent, nodes.addresses(), &own)?;
+        seeds.push((torrent, seeder, own));
+    }
+    let told = Told { nodes: vec![nodes.addresses()[0]], ..Told::default() };
+    for (torrent, seeder, own) in &seeds {
+        let folder = own.folder("ours")?;
+        nodes
+            .wait_announced(torrent, seeder.address(), &place)
+            .and_then(|()| ours::download(driver, bench, &torrent.by_link(), &told, &folder, own))
+            .and_then(|()| torrent.compare(&folder))
+            .map_err(|error| error.and(seeder.story()).and(nodes.story()))?;
+    }
+    Ok(())
+}
+
+/// One that has all files and is found in the DHT alone.
+fn start_seed(
+    program: Program,
+    bench: &Bench,
+    torrent: &Torrent,
+    nodes: &[SocketAddr],
+    place: &Place,
+) -> Result<Box<dyn Other>> {
+    let folder = with_files(torrent, place)?;
+    start_in_dht(program, bench, torrent, &folder, nodes, true, place)
+}
+
+/// One that takes part in a torrent and begins at these nodes, or the first of them.
+fn start_in_dht(
+    program: Program,
+    bench: &Bench,
+    torrent: &Torrent,
+    folder: &Path,
+    nodes: &[SocketAddr],
+    seeds: bool,
+    place: &Place,
+) -> Result<Box<dyn Other>> {
+    let path = bench.others.path(program)?;
+    let first = nodes.first().copied();
+    Ok(match program {
+        Program::Transmission => {
+            Box::new(Transmission::start(path, torrent, folder, Ipv6Addr::LOCALHOST, nodes, place)?)
+        }
+        Program::Aria2 if seeds => Box::new(Aria2::seed(path, torrent, folder, first, place)?),
+        Program::Aria2 => Box::new(Aria2::leech(path, torrent, folder, first, place)?),
+        _ => {
+            let first = nodes[0].to_string();
+            let mut options = vec!["--dht", &first];
+            if torrent.link.is_some() {
+                options.extend(["--magnet", "yes"]);
+            }
+            if seeds {
+                options.extend(["--passive", "yes"]);
+            }
+            Box::new(Libtorrent::start(path, own_address()?, torrent, folder, &options, place)?)
+        }
+    })
 }
 
 /// Nobody's name server is there to be asked. But the system finds an address that is written as one number as well,

@@ -25,6 +25,7 @@ const SET_UP: &str = "ip link set lo up &&
     ip addr add 198.18.0.1/32 dev lo &&
     ip route add local 198.18.0.0/15 dev lo src 198.18.0.1 &&
     ip addr add 10.77.0.1/24 dev lo &&
+    ip route add local 10.78.0.0/16 dev lo src 198.18.0.1 &&
     ip addr add 2001:db8::1/128 dev lo nodad &&
     ip addr add 2001:db8::2/128 dev lo nodad";
 
@@ -49,10 +50,12 @@ pub(crate) fn address_of(number: u16) -> Ipv4Addr {
     Ipv4Addr::new(127, run, high + 1, low)
 }
 
-/// Where node `number` of a DHT is: on a network of its own, as on the internet, since of one network many take one
-/// node only.
+/// Where node `number` of a DHT is: on a network of its own, since of one network many take one node only. A private
+/// address may have any node id (BEP 42), so libtorrent keeps the one it begins with. A node that others know by an
+/// earlier id holds up aria2 1.36: its lookup asks again and again for whoever answers by another id than was told, and
+/// never announces.
 pub(crate) fn address_of_node(number: u8, dht: u8) -> Ipv4Addr {
-    if is_own() { Ipv4Addr::new(198, 19, number, dht) } else { Ipv4Addr::new(127, 19, number, dht) }
+    if is_own() { Ipv4Addr::new(10, 78, number, dht) } else { Ipv4Addr::new(127, 19, number, dht) }
 }
 
 /// Client number `number` among neighbours, who are those with a private address; ours is the first. Only on a network

@@ -110,7 +110,7 @@ impl Others {
                 Ok(Box::new(client))
             }
             // It accepts no connection for a torrent before it has checked it, and ours tries again.
-            Program::Aria2 => Ok(Box::new(Aria2::seed(path, torrent, &folder, place)?)),
+            Program::Aria2 => Ok(Box::new(Aria2::seed(path, torrent, &folder, None, place)?)),
             Program::Opentracker => Err(Failure::new("a tracker does not seed")),
         }
     }
