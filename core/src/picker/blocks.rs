@@ -100,14 +100,20 @@ impl Picker {
         self.asked.of(peer).map(|(piece, slot)| self.grid.block(piece, slot))
     }
 
+    /// Whether the disk has every block of `piece`, which has not been judged yet.
+    #[must_use]
+    pub fn is_written(&self, piece: PieceIndex) -> bool {
+        let partial = self.partials.find(piece).map(|number| self.partials.get(number));
+        partial.is_some_and(|partial| partial.count(Stage::Written) as usize == partial.slots.len())
+    }
+
     /// The hash of `piece` is right: we have it now. Returns who sent it.
     ///
     /// `None`, and nothing changes, unless every block of it is [`written`](Self::written): a hash of anything
     /// else says nothing about what is on disk.
     pub fn passed(&mut self, piece: PieceIndex) -> Option<Contributors> {
         let number = self.partials.find(piece)?;
-        let partial = self.partials.get(number);
-        if partial.count(Stage::Written) as usize != partial.slots.len() {
+        if !self.is_written(piece) {
             return None;
         }
         let contributors = self.contributors(piece);

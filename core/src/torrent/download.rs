@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::space::Space;
 use super::{Action, Counted, Slot, Task, Torrent, Turn};
 use crate::bitfield::Bitfield;
 use crate::chain::Chain;
@@ -122,6 +123,7 @@ impl Torrent {
         // What a choking peer allows lies anywhere: no use to somebody who reads from the front.
         let no_use = slot.useful == 0 || slot.peer.is_choking_us() && self.order == PieceOrder::Sequential;
         let may_owe = self.may_owe(turn).saturating_sub(slot.peer.asked().len() as u32);
+        let may_owe = may_owe.min(self.space.room(self.picker.outstanding()));
         let want = if no_use { 0 } else { slot.peer.wants_requests(turn.now).min(may_owe) };
         if want == 0 {
             return;
@@ -191,7 +193,8 @@ impl Torrent {
     /// A block that was asked for is here.
     pub(super) fn got(&mut self, key: PeerKey, block: Block, data: Chain, turn: &mut Turn<'_>) {
         self.down.add(turn.now, u64::from(block.len));
-        if !self.is_running() {
+        if !self.is_running() || matches!(self.space, Space::Waiting(_)) {
+            self.picker.give_back(block, key);
             self.past.wasted += u64::from(block.len);
             return;
         }
@@ -224,9 +227,10 @@ impl Torrent {
     }
 
     /// The disk has a block.
-    pub(super) fn written(&mut self, block: Block) {
+    pub(super) fn written(&mut self, block: Block, turn: &mut Turn<'_>) {
         self.picker.written(block);
         self.saving.wrote();
+        self.has_space(turn);
     }
 
     /// We have one more piece, which was needed or came although it was no longer wanted: who wanted it of whom,

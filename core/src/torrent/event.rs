@@ -4,6 +4,7 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
+use crate::disk::DiskError;
 use crate::id::{PieceIndex, TorrentId};
 use crate::peer::CloseReason;
 use crate::tracker::TrackerError;
@@ -57,6 +58,19 @@ pub enum Event {
         torrent: TorrentId,
         /// Why.
         error: TorrentError,
+    },
+    /// The disk is full, or the system has no more open files to give: the torrent asks for nothing more, serves what it
+    /// has, and tries again every 30 s.
+    NoSpace {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// What the disk said.
+        error: DiskError,
+    },
+    /// There is space again, and the torrent goes on.
+    SpaceAgain {
+        /// Which torrent.
+        torrent: TorrentId,
     },
     /// A piece did not have the hash its torrent promises; it will be downloaded again.
     PieceFailed {

@@ -30,6 +30,7 @@ mod selection;
 mod settings;
 mod share;
 mod source;
+mod space;
 mod spec;
 mod status;
 mod turn;
@@ -81,6 +82,7 @@ use known::Known;
 use link_hosts::LinkHosts;
 use saving::Saving;
 use seeding::Seeding;
+use space::Space;
 
 /// A torrent we take part in.
 ///
@@ -156,6 +158,7 @@ pub struct Torrent {
     /// Disk actions not yet answered.
     disk_pending: u32,
     saving: Saving,
+    space: Space,
     /// The last piece came from a peer, so that it is a download that is complete.
     fetched_all: bool,
     past: Past,
@@ -389,6 +392,7 @@ impl Torrent {
             help_again: None,
             disk_pending: 0,
             saving: Saving::default(),
+            space: Space::default(),
             serve_waiting: VecDeque::new(),
             serve_again: None,
             upload: Bucket::new(spec.rates.upload),
@@ -464,6 +468,9 @@ impl Torrent {
     /// Goes on after [`pause`](Self::pause), or after a failure: then from a fresh look at the files.
     pub fn resume(&mut self, turn: &mut Turn<'_>) {
         let was_paused = core::mem::replace(&mut self.paused, false);
+        if matches!(self.space, Space::Waiting(_)) {
+            self.try_space(turn); // whoever says so has made room
+        }
         match self.stage {
             Stage::Failed | Stage::Reopening => {
                 self.stage = Stage::Reopening;
@@ -477,7 +484,7 @@ impl Torrent {
 
     /// Looks at the files anew, once nothing from before the failure can come in between.
     fn reopen(&mut self, turn: &mut Turn<'_>) {
-        if self.disk_pending > 0 || self.paused {
+        if self.disk_pending > 0 || self.paused || matches!(self.space, Space::Waiting(_)) {
             return;
         }
         self.choose_anew();
@@ -532,6 +539,7 @@ impl Torrent {
         self.tick_trackers(turn);
         self.tick_link_hosts(turn);
         self.tick_metadata(turn);
+        self.tick_space(turn);
         if self.wants_peers() {
             self.make_room_to_dial(turn);
             self.tick_exchange(turn);
@@ -553,7 +561,8 @@ impl Torrent {
         let exchange = self.exchange.as_ref().filter(|_| self.wants_peers());
         let exchange = exchange.and_then(|exchange| exchange.deadline());
         let others = [self.metadata_deadline(now), self.link_hosts_deadline()];
-        [trackers, running, exchange].into_iter().chain(others).flatten().min()
+        let space = self.space.deadline().filter(|_| !self.paused);
+        [space, trackers, running, exchange].into_iter().chain(others).flatten().min()
     }
 
     fn running_deadline(&self) -> Option<Instant> {

@@ -1,5 +1,6 @@
 //! Disk actions of a torrent: asked for, and what becomes of their answers.
 
+use super::space::may_pass;
 use super::{Action, Stage, Task, Torrent, Turn};
 use crate::disk::{DiskAction, DiskDone, DiskError, DiskErrorKind};
 
@@ -37,12 +38,18 @@ impl Torrent {
         match (task, result) {
             (Task::Open, Ok(DiskDone::Opened(existing))) => self.opened(existing, turn),
             (Task::Prepare, Ok(_)) => self.prepared(turn),
+            (Task::Prepare, Err(error)) if may_pass(&error) && matches!(self.stage, Stage::Preparing) => {
+                self.no_space_to_begin(error, turn);
+            }
             // What cannot be read may be there all the same: it is neither missing nor to be written over.
             (Task::Check(_), Err(error)) if error.kind != DiskErrorKind::Missing => {
                 self.fail(error.into(), turn);
             }
             (Task::Check(piece), result) => self.checked(piece, result.ok(), turn),
-            (Task::Write(block), Ok(_)) => self.written(block),
+            (Task::Write(block), Ok(_)) => self.written(block, turn),
+            (Task::Write(block), Err(error)) if may_pass(&error) => self.no_space(block, error, turn),
+            // A block of it could not be written: a hash of what the file holds says nothing.
+            (Task::Verify(piece), _) if !self.picker.is_written(piece) => {}
             (Task::Verify(piece), Ok(DiskDone::Hashed(digest))) => self.hashed(piece, digest, turn),
             (Task::Evidence(piece), Ok(DiskDone::BlocksHashed(hashes))) => self.judge.blocks(piece, hashes),
             (Task::Compare(piece), Ok(DiskDone::BlocksHashed(hashes))) => self.compared(piece, &hashes, turn),

@@ -111,7 +111,7 @@ impl Torrent {
     }
 
     /// Everybody may have something else of use now.
-    fn ask_all(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn ask_all(&mut self, turn: &mut Turn<'_>) {
         let all: Vec<PeerKey> = self.peers.keys().collect();
         for key in all {
             self.fill(key, turn);

@@ -441,6 +441,8 @@ fn subject(event: &Event) -> Option<TorrentId> {
         | Event::Finished { torrent }
         | Event::SeedingDone { torrent }
         | Event::Failed { torrent, .. }
+        | Event::NoSpace { torrent, .. }
+        | Event::SpaceAgain { torrent }
         | Event::PieceFailed { torrent, .. }
         | Event::PeerConnected { torrent, .. }
         | Event::PeerBanned { torrent, .. }

@@ -70,6 +70,8 @@ impl Notes {
                 .insert(peer.ip())
                 .then(|| format!("peer {peer} sent wrong data and is not asked again"))?,
             Event::SavedRefused { error, .. } => format!("{error}; all files are checked instead"),
+            Event::NoSpace { error, .. } => format!("{error}; waiting for it, trying again every 30 s"),
+            Event::SpaceAgain { .. } => String::from("there is space again, going on"),
             Event::MetadataFailed { .. } => String::from("the metadata arrived damaged, fetching it again"),
             Event::PieceFailed { piece, .. } => format!("piece {piece} arrived damaged, fetching it again"),
             Event::TrackerFailed { url, error, .. } => {
