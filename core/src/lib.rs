@@ -48,6 +48,7 @@ pub mod timing {}
 pub mod backpressure {}
 
 #[doc = include_str!("../docs/storage.md")]
+#[doc = include_str!("../docs/parts.md")]
 pub mod storage {}
 
 #[doc = include_str!("../docs/testing.md")]

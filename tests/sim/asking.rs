@@ -114,7 +114,10 @@ impl World {
     /// Whether the node's disk holds all of the torrent that is wanted.
     #[must_use]
     pub fn holds_everything(&self, name: &str) -> bool {
-        let files = self.nodes[self.index(name)].spec.wants.clone().unwrap_or_default();
+        let node = self.engine_node(name);
+        let running = node.engine.as_ref().zip(node.torrents.first());
+        let running = running.and_then(|(engine, (id, _))| engine.selection(*id).cloned());
+        let files = running.or_else(|| self.nodes[self.index(name)].spec.wants.clone()).unwrap_or_default();
         self.data.wanted(&files).all(|piece| self.holds(name, piece))
     }
 

@@ -1,12 +1,16 @@
 //! A node's disk: files in memory that take their time, answer out of order, and fail when told to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::disk::{DiskAction, DiskDone, DiskError, DiskErrorKind, Existing, Layout, SyncedFile};
+use pieceful_core::disk::{
+    DiskAction, DiskDone, DiskError, DiskErrorKind, Existing, Layout, Span, SyncedFile,
+};
 use pieceful_core::id::{BLOCK_LEN, Block, Digest, InfoHash, PieceIndex, TorrentId};
+use pieceful_core::metainfo::SafePath;
 use pieceful_core::rng::Rng;
 use pieceful_core::time::Instant;
 use sha1::{Digest as _, Sha1};
@@ -79,10 +83,20 @@ pub(crate) struct Disk {
 #[derive(Debug)]
 struct Open {
     layout: Arc<Layout>,
+    /// Files whose bytes are kept in another, and the number of the action that last said so.
+    aside: BTreeMap<u32, u32>,
+    /// Actions that have said which those are, handed over and executed.
+    prepares: (u32, u32),
     /// When the last action on a piece ends: those on the same piece stay in order.
     pieces: BTreeMap<u32, Instant>,
     /// When all actions so far have ended.
     all: Instant,
+}
+
+impl Open {
+    fn aside(&self) -> BTreeSet<u32> {
+        self.aside.keys().copied().collect()
+    }
 }
 
 impl Disk {
@@ -92,19 +106,26 @@ impl Disk {
         let capacity = self.profile.capacity.take();
         for piece in pieces {
             let block = data.layout.whole(PieceIndex(piece));
-            self.write(&data.layout, block, [data.piece(piece)])
+            self.write(&data.layout, &BTreeSet::new(), block, [data.piece(piece)])
                 .expect("there is room for what is there already");
         }
         self.profile.capacity = capacity;
-        self.sync(&data.layout);
+        self.sync(&data.layout, &BTreeSet::new());
     }
 
     /// What was written to the files of a layout survives a power failure.
-    fn sync(&mut self, layout: &Layout) -> Vec<SyncedFile> {
+    fn sync(&mut self, layout: &Layout, aside: &BTreeSet<u32>) -> Vec<SyncedFile> {
         let mut all = Vec::new();
+        if let Some(name) = layout.parts().map(ToString::to_string)
+            && let Some(parts) = self.files.get(&name)
+        {
+            let stamp = parts.stamp();
+            self.synced.insert(name, parts.clone());
+            all.extend(aside.iter().map(|&file| SyncedFile { file, len: 0, stamp }));
+        }
         for (number, place) in (0..).zip(layout.files()) {
             let Some(path) = place.path.as_ref().map(ToString::to_string) else { continue };
-            if let Some(file) = self.files.get(&path) {
+            if let Some(file) = self.files.get(&path).filter(|_| !aside.contains(&number)) {
                 self.synced.insert(path, file.clone());
                 all.push(SyncedFile { file: number, len: file.len(), stamp: file.stamp() });
             }
@@ -161,6 +182,9 @@ impl Disk {
                 self.truths.entry(path.to_string()).or_insert_with(|| data.file(index));
             }
         }
+        if let Some(parts) = data.layout.parts() {
+            self.truths.entry(parts.to_string()).or_insert_with(|| data.contents.clone());
+        }
     }
 
     /// The bytes of a file; `None` when it is not there.
@@ -172,7 +196,12 @@ impl Disk {
     /// Whether the disk has the right bytes of this piece.
     pub(crate) fn holds(&self, data: &Data, piece: u32) -> bool {
         let block = data.layout.whole(PieceIndex(piece));
-        let Ok(found) = self.read(&data.layout, block) else { return false };
+        let open = self
+            .open
+            .values()
+            .find(|open| Arc::ptr_eq(&open.layout, &data.layout) || open.layout == data.layout);
+        let aside = open.map_or_else(|| self.absent(&data.layout), Open::aside);
+        let Ok(found) = self.read(&data.layout, &aside, block) else { return false };
         let right = data.piece(piece);
         found.as_ptr() == right.as_ptr() && found.len() == right.len() || found == right
     }
@@ -194,7 +223,12 @@ impl Disk {
         let spread = most.saturating_sub(least).as_micros() as u32;
         let latency = least + Duration::from_micros(rng.below(spread.saturating_add(1)).into());
         let latency = if *action == DiskAction::Sync { latency + self.profile.sync_time } else { latency };
-        let open = self.open.get_mut(&torrent);
+        let mut open = self.open.get_mut(&torrent);
+        if let (Some(open), DiskAction::Prepare { aside, .. }) = (&mut open, action) {
+            // What is handed over from now on finds them so, also if it is done sooner.
+            open.prepares.0 += 1;
+            open.aside.extend(aside.iter().map(|file| (*file, open.prepares.0)));
+        }
         let (len, piece) = match action {
             DiskAction::Write { block, .. } | DiskAction::Read { block } => (block.len, Some(block.piece)),
             DiskAction::Hash { piece } | DiskAction::HashBlocks { piece } => {
@@ -213,8 +247,7 @@ impl Disk {
                     at = at.max(*last);
                     *last = at;
                 }
-                None if matches!(action, DiskAction::Sync | DiskAction::Close) => at = at.max(open.all),
-                None => {}
+                None => at = at.max(open.all),
             }
             open.all = open.all.max(at);
         }
@@ -224,12 +257,17 @@ impl Disk {
     /// Does what the engine asked.
     pub(crate) fn execute(&mut self, torrent: TorrentId, action: DiskAction, rng: &mut Rng) -> Answer {
         if let DiskAction::Open { layout } = action {
-            let existing = layout.files().iter().map(|file| self.existing(file.path.as_ref())).collect();
-            self.open.insert(torrent, Open { layout, pieces: BTreeMap::new(), all: Instant::ZERO });
+            let files = layout.files().len() as u32;
+            let existing = (0..files).map(|file| self.existing(&layout, file)).collect();
+            let aside = self.absent(&layout).into_iter().map(|file| (file, 0)).collect();
+            self.open.insert(
+                torrent,
+                Open { layout, aside, prepares: (0, 0), pieces: BTreeMap::new(), all: Instant::ZERO },
+            );
             return Ok(DiskDone::Opened(existing));
         }
-        let layout = match self.open.get(&torrent) {
-            Some(open) => Arc::clone(&open.layout),
+        let (layout, aside) = match self.open.get(&torrent) {
+            Some(open) => (Arc::clone(&open.layout), open.aside()),
             None => return Err(error(DiskErrorKind::Missing, None, "the torrent's files are not open")),
         };
         let counts = !matches!(action, DiskAction::Sync | DiskAction::Close | DiskAction::Prepare { .. });
@@ -243,7 +281,8 @@ impl Disk {
         }
         match action {
             DiskAction::Open { .. } => unreachable!("handled above"),
-            DiskAction::Prepare { files, .. } => {
+            DiskAction::Prepare { files, aside: stay, .. } => {
+                self.place(torrent, &layout, &stay);
                 for file in files {
                     let Some(place) = layout.files().get(file as usize) else { continue };
                     let Some(path) = &place.path else { continue };
@@ -252,20 +291,20 @@ impl Disk {
                 Ok(DiskDone::Prepared)
             }
             DiskAction::Write { block, data } => {
-                self.write(&layout, block, data.parts().cloned()).map(|()| DiskDone::Written)
+                self.write(&layout, &aside, block, data.parts().cloned()).map(|()| DiskDone::Written)
             }
             DiskAction::Read { block } => {
-                let read = self.read(&layout, block)?;
+                let read = self.read(&layout, &aside, block)?;
                 Ok(DiskDone::Read(self.perhaps_flip(read, rng)))
             }
             DiskAction::Hash { piece } => {
-                let read = self.read(&layout, layout.whole(piece))?;
+                let read = self.read(&layout, &aside, layout.whole(piece))?;
                 let read = self.perhaps_flip(read, rng);
                 let known = self.known_hash(piece, &read);
                 Ok(DiskDone::Hashed(known.unwrap_or_else(|| Digest::Sha1(Sha1::digest(&read).into()))))
             }
             DiskAction::HashBlocks { piece } => {
-                let read = self.read(&layout, layout.whole(piece))?;
+                let read = self.read(&layout, &aside, layout.whole(piece))?;
                 let hashes =
                     read.chunks(BLOCK_LEN as usize).map(|block| Sha1::digest(block).into()).collect();
                 Ok(DiskDone::BlocksHashed(hashes))
@@ -275,7 +314,7 @@ impl Disk {
             {
                 Err(error(DiskErrorKind::Io, None, "the simulated device could not sync"))
             }
-            DiskAction::Sync => Ok(DiskDone::Synced(self.sync(&layout))),
+            DiskAction::Sync => Ok(DiskDone::Synced(self.sync(&layout, &aside))),
             DiskAction::Close => {
                 self.open.remove(&torrent);
                 Ok(DiskDone::Closed)
@@ -300,16 +339,64 @@ impl Disk {
             return Err(error(DiskErrorKind::Io, None, "the simulated device failed"));
         }
         let open = self.open.get(&torrent).ok_or_else(|| error(DiskErrorKind::Missing, None, "not open"))?;
-        let read = self.read(&open.layout, block)?;
+        let read = self.read(&open.layout, &open.aside(), block)?;
         Ok(if self.profile.flips > 0 { self.perhaps_flip(read, rng) } else { read })
     }
 
-    fn existing(&self, path: Option<&pieceful_core::metainfo::SafePath>) -> Existing {
-        match path.and_then(|path| self.files.get(&path.to_string())) {
-            Some(file) => {
-                Existing::Present { len: file.len(), has_data: file.stored() > 0, stamp: file.stamp() }
+    fn existing(&self, layout: &Layout, number: u32) -> Existing {
+        let file = &layout.files()[number as usize];
+        let Some(path) = &file.path else { return Existing::Absent };
+        if let Some(file) = self.files.get(path.as_str()) {
+            let (len, stamp) = (file.len(), file.stamp());
+            return Existing::Present { len, has_data: file.stored() > 0, stamp };
+        }
+        match layout.parts().and_then(|parts| self.files.get(parts.as_str())) {
+            Some(parts) => {
+                let kept = parts.stored_in(file.start, file.start + file.len);
+                let at_start = |run: &&Range<u64>| run.start == file.start;
+                let at_end = |run: &&Range<u64>| run.end == file.start + file.len;
+                let len = |run: &Range<u64>| run.end - run.start;
+                let head = kept.first().filter(at_start).map_or(0, len);
+                let tail = kept.last().filter(at_end).map_or(0, len);
+                Existing::Aside { head, tail: tail.min(file.len - head), stamp: parts.stamp() }
             }
             None => Existing::Absent,
+        }
+    }
+
+    /// Files that are not there.
+    fn absent(&self, layout: &Layout) -> BTreeSet<u32> {
+        let files = (0..).zip(layout.files());
+        let is_there = |path: &SafePath| self.files.contains_key(path.as_str());
+        let absent = files.filter(|(_, file)| file.path.as_ref().is_some_and(|path| !is_there(path)));
+        let kept = layout.parts().is_some_and(|parts| self.files.contains_key(parts.as_str()));
+        absent.filter(|_| kept).map(|(number, _)| number).collect()
+    }
+
+    /// Moves what is kept aside of all files but those that `stay` to where it belongs, for good.
+    fn place(&mut self, torrent: TorrentId, layout: &Layout, stay: &[u32]) {
+        let Some(open) = self.open.get_mut(&torrent) else { return };
+        open.prepares.1 += 1;
+        let done = open.prepares.1;
+        let placed = open.aside.extract_if(.., |file, said| *said <= done && !stay.contains(file));
+        let placed: Vec<u32> = placed.map(|(file, _)| file).collect();
+        let Some(name) = layout.parts().map(ToString::to_string) else { return };
+        let Some(parts) = self.files.get(&name).cloned() else { return };
+        let truth = self.truth(&name);
+        for number in placed {
+            let place = &layout.files()[number as usize];
+            let Some(path) = place.path.as_ref().map(ToString::to_string) else { continue };
+            let truth_there = self.truth(&path);
+            for run in parts.stored_in(place.start, place.start + place.len) {
+                let bytes = parts.read(run.start, run.end, &truth);
+                let file = self.files.entry(path.clone()).or_default();
+                file.write(run.start - place.start, &bytes, &truth_there);
+                self.synced.insert(path.clone(), file.clone());
+            }
+        }
+        if self.open[&torrent].aside.is_empty() {
+            self.files.remove(&name);
+            self.synced.remove(&name);
         }
     }
 
@@ -317,6 +404,7 @@ impl Disk {
     fn write(
         &mut self,
         layout: &Layout,
+        aside: &BTreeSet<u32>,
         block: Block,
         parts: impl IntoIterator<Item = Bytes>,
     ) -> Result<(), DiskError> {
@@ -326,14 +414,12 @@ impl Disk {
         }
         for span in layout.spans(block) {
             let of_span = first(&mut parts, span.len as usize);
-            let Some(path) = &layout.files()[span.file as usize].path else { continue };
-            let path = path.to_string();
+            let Some((path, mut offset)) = located(layout, aside, span) else { continue };
             if self.profile.capacity.is_some_and(|capacity| self.used() + u64::from(span.len) > capacity) {
                 return Err(error(DiskErrorKind::NoSpace, Some(span.file), "the simulated disk is full"));
             }
             let truth = self.truth(&path);
             let file = self.files.entry(path).or_default();
-            let mut offset = span.offset;
             for part in of_span {
                 file.write(offset, &part, &truth);
                 offset += part.len() as u64;
@@ -342,18 +428,17 @@ impl Disk {
         Ok(())
     }
 
-    fn read(&self, layout: &Layout, block: Block) -> Result<Bytes, DiskError> {
+    fn read(&self, layout: &Layout, aside: &BTreeSet<u32>, block: Block) -> Result<Bytes, DiskError> {
         let mut parts = Vec::new();
         for span in layout.spans(block) {
-            let Some(path) = &layout.files()[span.file as usize].path else {
+            let Some((path, offset)) = located(layout, aside, span) else {
                 parts.push(Bytes::from(vec![0; span.len as usize]));
                 continue;
             };
-            let path = path.to_string();
-            let end = span.offset + u64::from(span.len);
+            let end = offset + u64::from(span.len);
             match self.files.get(&path) {
                 Some(file) if file.len() >= end => {
-                    parts.push(file.read(span.offset, end, &self.truth(&path)));
+                    parts.push(file.read(offset, end, &self.truth(&path)));
                 }
                 _ => {
                     return Err(error(
@@ -389,6 +474,15 @@ impl Disk {
         let place = rng.below(wrong.len() as u32) as usize;
         wrong[place] ^= 1 << rng.below(8);
         wrong.into()
+    }
+}
+
+/// The file that a span lies in, and where; nothing, if it is padding.
+fn located(layout: &Layout, aside: &BTreeSet<u32>, span: Span) -> Option<(String, u64)> {
+    let path = layout.files()[span.file as usize].path.as_ref()?;
+    match layout.parts().filter(|_| aside.contains(&span.file)) {
+        Some(parts) => Some((parts.to_string(), layout.offset_in_parts(span))),
+        None => Some((path.to_string(), span.offset)),
     }
 }
 

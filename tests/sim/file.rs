@@ -2,6 +2,7 @@
 //! nodes with a hundred megabytes each fit into one process.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -56,6 +57,19 @@ impl File {
     /// Bytes that were written.
     pub(crate) fn stored(&self) -> u64 {
         self.runs.values().map(Run::len).sum()
+    }
+
+    /// Where bytes were written between `from` and `until`, in order; what touches is one run.
+    pub(crate) fn stored_in(&self, from: u64, until: u64) -> Vec<Range<u64>> {
+        let mut stored: Vec<Range<u64>> = Vec::new();
+        for (start, run) in self.parts(from, until) {
+            let end = start + run.len();
+            match stored.last_mut().filter(|last| last.end == start) {
+                Some(last) => last.end = end,
+                None => stored.push(start..end),
+            }
+        }
+        stored
     }
 
     /// Makes the file no longer than `len`.

@@ -375,12 +375,12 @@ impl World {
         add.saved_metadata = add.saved_metadata.or_else(|| saved(SaveKey::Metadata(data.info_hash())));
         node.record(now, || Call::Add(Box::new(add.clone())));
         let (peers_max, is_link) = (add.peers_max, matches!(add.what, What::Magnet(_)));
-        let files = add.files.clone().unwrap_or_default();
         node.checker.called(now, &Call::Timeout);
         let engine = node.engine.as_mut().expect("a node that runs");
         match engine.add_torrent(now, add) {
             Ok(id) => {
                 node.checker.added(id, Arc::clone(&data), is_link, peers_max);
+                let files = engine.selection(id).cloned().unwrap_or_default();
                 node.checker.wants(id, &files);
                 node.torrents.push((id, data));
                 self.drain(index);

@@ -125,3 +125,73 @@ fn two_who_want_different_files_of_a_seed_that_leaves_have_what_they_wanted() {
     world = world.leecher("dave").with(|spec| spec.wants = only(&[0, 1, 2, 3]));
     world.run_until(|w| w.complete("dave"), MINUTES);
 }
+
+/// What was downloaded of the third file of [`five`] lies in a piece of its neighbours.
+fn parts(world: &World) -> String {
+    world.torrent().layout.parts().expect("a torrent has a place for parts").to_string()
+}
+
+#[test]
+fn a_file_that_is_skipped_is_not_created_and_what_was_fetched_of_it_is_kept_for_a_run_that_wants_it() {
+    let mut world =
+        World::new(707).data(five()).seed("alice").leecher("bob").with(|spec| spec.wants = only(&[1, 3]));
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    let there = |world: &World, file: &str| world.file("bob", &format!("data-50/five/{file}")).is_some();
+    let there = |world: &World| ["a", "b", "c", "d", "e"].map(|file| there(world, file));
+    assert_eq!(there(&world), [false, true, false, true, false]);
+    assert!(world.file("bob", &parts(&world)).is_some());
+    let had = world.status("bob").pieces_done;
+    world.kill("bob");
+    world.begin_with("bob", |spec| spec.wants = Some(Selection::all()));
+    world.restart("bob");
+    world.run_until(|w| w.status_is("bob", |status| status.pieces_done >= had), Duration::from_secs(5));
+    assert_eq!(world.status("bob").traffic.payload_down, 0, "what is there is not asked for again");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert_eq!(there(&world), [true; 5]);
+    assert!(world.holds_everything("bob"));
+    assert!(world.file("bob", &parts(&world)).is_none(), "nothing needs it any more");
+}
+
+#[test]
+fn a_run_that_names_no_files_continues_with_those_that_were_chosen() {
+    let mut world = World::new(710).data(five()).seed("alice").with(|spec| spec.link.up = 100 << 10);
+    world = world.leecher("bob").with(|spec| spec.wants = only(&[0, 3]));
+    world.run_until(|w| w.status_is("bob", |status| status.pieces_done >= 4), MINUTES);
+    world.begin_with("bob", |spec| spec.wants = None);
+    world.restart("bob");
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert_eq!(world.status("bob").wanted.bytes_total, 500_000);
+}
+
+#[test]
+fn a_file_that_is_wanted_later_gets_what_was_kept_of_it_while_the_torrent_runs() {
+    let mut world =
+        World::new(708).data(five()).seed("alice").leecher("bob").with(|spec| spec.wants = only(&[1]));
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    for (wants, left) in [(only(&[1, 2]), true), (only(&[0, 1, 2, 4]), true), (None, false)] {
+        world.command("bob", |id| Call::SetFiles(id, wants.unwrap_or_default()));
+        world.run_until(|w| w.complete("bob"), MINUTES);
+        world.run_for(Duration::from_secs(1));
+        assert!(world.holds_everything("bob"));
+        assert_eq!(world.file("bob", &parts(&world)).is_some(), left);
+    }
+    assert_eq!(world.status("bob").traffic.payload_down, world.torrent().contents.len() as u64);
+}
+
+#[test]
+fn a_file_of_somebody_elses_that_is_not_wanted_stays_as_it_is() {
+    let others = bytes::Bytes::from_static(b"a letter");
+    let mut world = World::new(709).data(five()).seed("alice").leecher("bob").with(|spec| {
+        spec.wants = only(&[1]);
+        spec.files = vec![("data-50/five/c".into(), others.clone())];
+    });
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert_eq!(world.file("bob", "data-50/five/c"), Some(others.clone()));
+    world.command("bob", |id| Call::SetFiles(id, Selection::all()));
+    assert!(world.saw("bob", |event| matches!(event, Event::Failed { .. })), "it is not to be overwritten");
+    assert_eq!(world.file("bob", "data-50/five/c"), Some(others.clone()));
+    world.begin_with("bob", |spec| spec.wants = Some(Selection::all()));
+    world.restart("bob");
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.file("bob", "data-50/five/c"), Some(others));
+}

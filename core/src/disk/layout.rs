@@ -1,5 +1,6 @@
 //! Which bytes of which files a block is.
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -23,6 +24,7 @@ pub struct Layout {
     piece_length: u32,
     total: u64,
     files: Vec<LayoutFile>,
+    parts: Option<SafePath>,
 }
 
 /// One file's place in a [`Layout`].
@@ -84,12 +86,12 @@ impl Layout {
         if total.div_ceil(u64::from(piece_length)) > u64::from(u32::MAX) {
             return Err(LayoutError::TooLong);
         }
-        Ok(Self { piece_length, total, files: placed })
+        Ok(Self { piece_length, total, files: placed, parts: None })
     }
 
     /// The layout of a torrent's files. Padding and symbolic links have no path.
     pub fn of(info: &Info) -> Result<Self, LayoutError> {
-        Self::new(
+        let layout = Self::new(
             info.piece_length,
             info.files.iter().map(|file| LayoutFile {
                 path: (!file.padding && !file.symlink).then(|| file.path.clone()),
@@ -97,7 +99,29 @@ impl Layout {
                 start: 0,
                 executable: file.executable,
             }),
-        )
+        )?;
+        let parts = SafePath::single(&format!(".{}.parts", info.info_hash.to_hex()));
+        Ok(layout.with_parts(parts))
+    }
+
+    /// The same, with a file of [parts](Self::parts).
+    #[must_use]
+    pub fn with_parts(self, parts: SafePath) -> Self {
+        Self { parts: Some(parts), ..self }
+    }
+
+    /// Where the bytes of files are kept that are [aside](super::DiskAction::Prepare): in a file beside the torrent's
+    /// own, named after its info-hash, each byte at [its place in the torrent](Self::offset_in_parts). `None` for a
+    /// layout made by hand, of which no file may be aside.
+    #[must_use]
+    pub const fn parts(&self) -> Option<&SafePath> {
+        self.parts.as_ref()
+    }
+
+    /// Where `span` begins in the file of [parts](Self::parts): as far from its start as from that of the torrent.
+    #[must_use]
+    pub fn offset_in_parts(&self, span: Span) -> u64 {
+        self.files.get(span.file as usize).map_or(0, |file| file.start) + span.offset
     }
 
     /// The files in order.

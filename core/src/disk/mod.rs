@@ -35,13 +35,22 @@ pub enum DiskAction {
     /// those that are longer than the layout says, and reserve their space if asked to.
     ///
     /// Files that are not named here are created by the first `Write` that touches them. Comes when what is there
-    /// has been checked, and again, without files, when the last piece has come.
+    /// has been checked, and again when other files are wanted, and when the last piece has come. It is executed when
+    /// everything is done that was handed over before it.
     Prepare {
         /// Whether blocks will be written. Then no other torrent and no other process is to use any of the
         /// torrent's files; else others may read them, too, but not write.
         writes: bool,
         /// Indices into the layout's files.
         files: Vec<u32>,
+        /// Files that are aside from now on, as indices into the layout's files: they are neither created nor
+        /// touched, and what is written to or read from them goes to, or comes from, the file of
+        /// [parts](Layout::parts). A file that is absent is so from its `Open` on until this says that it is not.
+        ///
+        /// Of a file that is aside and not named here, all bytes that are kept are moved to where they belong. They
+        /// are there, and durable, before they are forgotten, so that at no instant they are in neither place. The
+        /// file of parts is removed once no file is aside.
+        aside: Vec<u32>,
         /// Sparse files, or space reserved at once.
         allocation: Allocation,
     },
@@ -114,6 +123,15 @@ pub enum DiskDone {
 pub enum Existing {
     /// Nothing there, or a padding file, which is never stored.
     Absent,
+    /// Nothing there, and some of its bytes may be kept in the file of [parts](Layout::parts).
+    Aside {
+        /// So many at its beginning.
+        head: u64,
+        /// And so many at its end.
+        tail: u64,
+        /// As [`SyncedFile::stamp`], of the file of parts.
+        stamp: u64,
+    },
     /// A regular file.
     Present {
         /// Its length in bytes, which may differ from the layout's.
@@ -131,10 +149,10 @@ pub enum Existing {
 pub struct SyncedFile {
     /// Index into the layout's files.
     pub file: u32,
-    /// Its length in bytes.
+    /// Its length in bytes; 0 of a file that is aside.
     pub len: u64,
     /// A number that is another one whenever the file's bytes have been written to, such as the time of that. Only ever
-    /// compared, also with those of earlier runs.
+    /// compared, also with those of earlier runs. All files that are aside have that of the file of parts.
     pub stamp: u64,
 }
 

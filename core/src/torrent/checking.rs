@@ -1,6 +1,5 @@
 //! What is on disk already: looked at, hashed, and not overwritten when it is somebody else's.
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Action, Event, Stage, Task, Torrent, TorrentError, Turn};
@@ -46,17 +45,19 @@ impl Torrent {
             if file.path.is_none() {
                 continue;
             }
-            let there = match existing {
-                Existing::Present { len, has_data: true, .. } => *len,
-                _ => 0,
+            let (head, tail) = match existing {
+                Existing::Present { len, has_data: true, .. } => (*len, 0),
+                Existing::Aside { head, tail, .. } => (*head, *tail),
+                _ => (0, 0),
             };
-            if there >= file.len {
+            if head.saturating_add(tail) >= file.len {
                 continue;
             }
-            // From the first missing byte on.
+            // From the first missing byte to the last.
             let length = u64::from(self.layout.piece_length());
-            let first = ((file.start + there) / length) as u32;
-            for piece in first..self.layout.pieces_of(number as u32).end {
+            let first = ((file.start + head) / length) as u32;
+            let end = (file.start + file.len - tail).div_ceil(length) as u32;
+            for piece in first..end.min(self.layout.pieces_of(number as u32).end) {
                 possible.clear(PieceIndex(piece));
             }
         }
@@ -120,14 +121,20 @@ impl Torrent {
     fn check_ended(&mut self, turn: &mut Turn<'_>) {
         let Stage::Checking(check) = core::mem::replace(&mut self.stage, Stage::Preparing) else { return };
         if self.serve_only {
-            return self.check_to_serve_ended(turn);
+            return self.check_to_serve_ended(&check.existing, turn);
         }
-        if let Some(path) = self.somebody_elses(&check.existing) {
+        self.see_what_is_aside(&check.existing);
+        if let Some(path) = self.others_wanted() {
             return self.fail(TorrentError::OtherData { path }, turn);
         }
+        self.begin_files();
         self.remember_begun(turn);
         let files = self.to_prepare(&check.existing);
-        self.prepare(!self.is_finished(), files, turn);
+        let aside = |(number, file): (u32, &Existing)| {
+            matches!(file, Existing::Aside { .. }) && !self.aside.contains(&number)
+        };
+        let moves = (0..).zip(&check.existing).any(aside);
+        self.prepare(moves || !self.is_finished(), files, turn);
     }
 
     /// Remembers for a later run that the files are ours, as long as they may not be durable.
@@ -143,7 +150,8 @@ impl Torrent {
             self.saving.wrote();
         }
         let allocation = self.allocation;
-        self.disk(Task::Prepare, DiskAction::Prepare { writes, files, allocation }, turn);
+        let aside = self.aside.iter().copied().collect();
+        self.disk(Task::Prepare, DiskAction::Prepare { writes, files, aside, allocation }, turn);
     }
 
     /// From now on others may read the files, too.
@@ -152,7 +160,8 @@ impl Torrent {
     }
 
     /// All is there and nothing needs to be made ready, or there is nothing to do here.
-    fn check_to_serve_ended(&mut self, turn: &mut Turn<'_>) {
+    fn check_to_serve_ended(&mut self, existing: &[Existing], turn: &mut Turn<'_>) {
+        self.see_what_is_aside(existing);
         let (found, pieces) = (self.picker.have().count(), self.layout.pieces());
         if self.is_finished() {
             self.prepare(false, Vec::new(), turn);
@@ -161,31 +170,6 @@ impl Torrent {
             let missing = self.picker.needed().count();
             self.fail(TorrentError::Incomplete { missing, pieces }, turn);
         }
-    }
-
-    /// The first file that holds something, none of which is this torrent's.
-    fn somebody_elses(&self, existing: &[Existing]) -> Option<alloc::string::String> {
-        if self.overwrite {
-            return None;
-        }
-        let numbered = self.layout.files().iter().zip(existing).enumerate();
-        for (number, (file, existing)) in numbered {
-            let (Some(path), Existing::Present { len, has_data, .. }) = (&file.path, existing) else {
-                continue;
-            };
-            let too_long = *len > file.len;
-            let ours = || {
-                self.begun
-                    || self
-                        .layout
-                        .pieces_of(number as u32)
-                        .any(|piece| self.picker.have().get(PieceIndex(piece)))
-            };
-            if too_long || (*has_data && file.len > 0 && !ours()) {
-                return Some(path.to_string());
-            }
-        }
-        None
     }
 
     /// Files to make before the first block comes: empty ones, since no block ever will; those that are too
@@ -197,7 +181,7 @@ impl Torrent {
             .zip(files)
             .filter(|(number, (file, existing))| {
                 let len = match existing {
-                    Existing::Absent => None,
+                    Existing::Absent | Existing::Aside { .. } => None,
                     Existing::Present { len, .. } => Some(*len),
                 };
                 file.path.is_some()
@@ -214,6 +198,13 @@ impl Torrent {
             return; // it is under way, and has written its last block
         }
         self.stage = Stage::Active;
+        // Its owner may have changed their mind meanwhile.
+        if let Some(path) = self.others_wanted() {
+            return self.fail(TorrentError::OtherData { path }, turn);
+        }
+        if let Some(placed) = self.set_aside() {
+            self.prepare(true, placed, turn);
+        }
         let pieces = self.picker.have().count();
         turn.out.push(Action::Event(Event::Checked { torrent: self.id, pieces }));
         self.know_pieces(turn);

@@ -198,9 +198,15 @@ impl Torrent {
             self.past.wasted += u64::from(block.len);
             return;
         }
-        match self.picker.received(block, key) {
+        let received = if self.is_kept_nowhere(block.piece) {
+            Received::Unwanted
+        } else {
+            self.picker.received(block, key)
+        };
+        match received {
             Received::Wanted { piece_complete, cancel } => {
                 turn.budget.begin_write(block.len);
+                self.creates(block);
                 self.disk(Task::Write(block), DiskAction::Write { block, data }, turn);
                 if piece_complete {
                     let piece = block.piece;

@@ -6,6 +6,7 @@
 //! deadlines. It asks for everything through [`Action`]s and learns of everything through calls.
 
 mod announce;
+mod aside;
 mod canonical;
 mod check;
 mod checking;
@@ -147,6 +148,13 @@ pub struct Torrent {
     told: bool,
     /// Which files are wanted.
     selection: Selection,
+    /// Files whose bytes are kept aside; those that may be because they are not there; and those that are there and
+    /// are somebody else's.
+    aside: BTreeSet<u32>,
+    /// Files that this run, or the one before, has begun to write to.
+    begun_files: Selection,
+    absent: BTreeSet<u32>,
+    others: BTreeSet<u32>,
     /// Bytes of wanted files.
     wanted: u64,
     /// Pieces that hold any.
@@ -382,6 +390,10 @@ impl Torrent {
             announcing: false,
             told: true,
             selection,
+            aside: BTreeSet::new(),
+            begun_files: Selection::all(),
+            absent: BTreeSet::new(),
+            others: BTreeSet::new(),
             wanted: 0,
             wanted_pieces: 0,
             left: 0,

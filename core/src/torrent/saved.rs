@@ -231,6 +231,7 @@ impl Stamps {
     pub(super) fn of(existing: &[Existing]) -> Self {
         let stamp = |existing: &Existing| match *existing {
             Existing::Absent => ABSENT,
+            Existing::Aside { stamp, .. } => mixed(0, stamp),
             Existing::Present { len, stamp, .. } => mixed(len, stamp),
         };
         Self(existing.iter().map(stamp).collect())

@@ -95,8 +95,9 @@ impl Torrent {
         if check {
             saved.stamps.clear(); // no file is known again
         }
+        self.begun_files = core::mem::take(&mut saved.selection);
         if !chosen {
-            self.selection = core::mem::take(&mut saved.selection);
+            self.selection = self.begun_files.clone();
         }
         self.saving.earlier = Some(Box::new(saved));
     }

@@ -61,6 +61,18 @@ impl Selection {
         }
     }
 
+    /// Wants everything that `other` wants, too.
+    pub(super) fn want_all_of(&mut self, other: &Self) {
+        let firsts = core::iter::once(0).chain(other.runs.iter().map(|run| run.0));
+        let ends = other.runs.iter().map(|run| run.0).chain([u32::MAX]);
+        for (first, end) in firsts.zip(ends) {
+            let last = if end == u32::MAX { end } else { end.saturating_sub(1) };
+            if other.wants(first) && first <= last && (end > first || end == u32::MAX) {
+                self.set(first..=last, Priority::default());
+            }
+        }
+    }
+
     /// How much `file` is wanted.
     #[must_use]
     pub fn priority(&self, file: u32) -> Priority {
@@ -176,6 +188,12 @@ mod tests {
                 assert!(selection.runs().is_sorted_by(|a, b| a.0 < b.0 && a.1 != b.1), "{selection:?}");
                 assert_eq!(selection.is_all(), model == [Normal; 12]);
                 assert_eq!(Selection::from(selection.runs().to_vec()), selection);
+                let mut both = Selection::only([2..=3]);
+                both.want_all_of(&selection);
+                assert!(
+                    (0..12)
+                        .all(|file| both.wants(file) == (selection.wants(file) || (2..=3).contains(&file)))
+                );
             }
         }
     }

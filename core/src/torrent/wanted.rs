@@ -86,9 +86,16 @@ impl Torrent {
                 && layout.files()[*file as usize].path.is_some()
         });
         let newly: Vec<u32> = newly.collect();
+        if let Some(path) = self.others_wanted() {
+            return self.fail(TorrentError::OtherData { path }, turn);
+        }
+        self.begin_files();
+        let changed = self.set_aside().is_some();
         if !newly.is_empty() {
             self.remember_begun(turn);
             self.prepare(true, newly, turn);
+        } else if changed {
+            self.prepare(self.writes, newly, turn);
         }
         self.see_to_finish(turn);
         if self.writes && self.is_finished() {

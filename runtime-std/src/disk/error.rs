@@ -11,12 +11,8 @@ pub(super) fn at(errno: Errno, file: Option<u32>, path: &Path) -> DiskError {
 }
 
 /// Something that is not a regular file stands at `path`.
-pub(super) fn in_the_way(file: u32, path: &Path, what: &str) -> DiskError {
-    DiskError {
-        kind: DiskErrorKind::InTheWay,
-        file: Some(file),
-        message: format!("{}: {what}", path.display()),
-    }
+pub(super) fn in_the_way(file: Option<u32>, path: &Path, what: &str) -> DiskError {
+    DiskError { kind: DiskErrorKind::InTheWay, file, message: format!("{}: {what}", path.display()) }
 }
 
 /// Somebody else uses what is at `path`.

@@ -12,6 +12,7 @@ use pieceful_core::metainfo::SafePath;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use super::aside::{self, Aside};
 use super::claims::{Claims, Taken};
 use super::folder::{Access, Folder};
 use super::locked::{Contended, Lock};
@@ -22,12 +23,13 @@ pub(super) struct TorrentFiles {
     pub(super) id: TorrentId,
     pub(super) folder: Arc<Folder>,
     pub(super) layout: Arc<Layout>,
-    /// One a file of the layout.
+    /// One a file of the layout, and one of the parts.
     states: Box<[State]>,
     claims: Arc<Claims>,
     lock: Mutex<Option<Lock>>,
     /// What those were that were there, until it is settled what becomes of them.
     seen: Mutex<BTreeMap<u32, Seen>>,
+    pub(super) aside: Aside,
     /// Held while a file is created, so that our own is not taken for somebody else's.
     creating: Mutex<()>,
 }
@@ -49,9 +51,10 @@ type Seen = (u64, u64, i64, i64, i64);
 
 impl TorrentFiles {
     pub(super) fn new(id: TorrentId, folder: Arc<Folder>, layout: Arc<Layout>, claims: Arc<Claims>) -> Self {
-        let states = layout.files().iter().map(|_| State::default()).collect();
-        let (lock, seen, creating) = Default::default();
-        Self { id, folder, layout, states, claims, lock, seen, creating }
+        // One more for the parts.
+        let states = (0..=layout.files().len()).map(|_| State::default()).collect();
+        let (lock, seen, creating, aside) = Default::default();
+        Self { id, folder, layout, states, claims, lock, seen, aside, creating }
     }
 
     /// Remembers that `file` is there, and as what, before its bytes are looked at.
@@ -142,6 +145,9 @@ impl TorrentFiles {
 
     /// The path of `file`, unless it is padding or there is no such file.
     pub(super) fn path(&self, file: u32) -> Option<&SafePath> {
+        if file == self.parts() {
+            return self.layout.parts();
+        }
         self.layout.files().get(file as usize)?.path.as_ref()
     }
 
@@ -151,7 +157,7 @@ impl TorrentFiles {
     }
 
     pub(super) fn failed(&self, errno: Errno, file: u32) -> DiskError {
-        error::at(errno, Some(file), &self.show(file))
+        error::at(errno, Some(file).filter(|file| *file != self.parts()), &self.show(file))
     }
 
     /// What it takes to write to `file`.
@@ -180,6 +186,9 @@ impl TorrentFiles {
         let stat = rustix::fs::fstat(&fd).map_err(OpenError::System)?;
         let what = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
+                if file == self.parts() {
+                    self.see_whose(&fd, &stat, writes)?;
+                }
                 if writes {
                     self.claim(file, &stat, true).map_err(OpenError::Kind)?;
                 }
@@ -189,7 +198,73 @@ impl TorrentFiles {
             FileType::Fifo | FileType::Socket => "a pipe or socket is in the way of a file",
             _ => "a device is in the way of a file",
         };
-        Err(OpenError::Kind(error::in_the_way(file, &self.folder.show(path), what)))
+        Err(OpenError::Kind(error::in_the_way(Some(file), &self.folder.show(path), what)))
+    }
+
+    /// Opens the file of parts, if there is one, or to write to it.
+    pub(super) fn open_parts(&self, access: Access) -> Result<(OwnedFd, Stat), OpenError> {
+        match self.layout.parts() {
+            Some(path) => self.open(self.parts(), path, access),
+            None => Err(OpenError::System(Errno::NOENT)),
+        }
+    }
+
+    /// Only what we have made ourselves is taken for the file of parts.
+    fn see_whose(&self, fd: &OwnedFd, stat: &Stat, writes: bool) -> Result<(), OpenError> {
+        if !aside::is_ours(fd, stat, &self.layout).map_err(OpenError::System)? {
+            let path = self.show(self.parts());
+            return Err(OpenError::Kind(error::in_the_way(
+                None,
+                &path,
+                "another file is in the way of the parts of files",
+            )));
+        }
+        if writes && len_of(stat) == 0 {
+            aside::write_mark(fd, &self.layout).map_err(OpenError::System)?;
+        }
+        Ok(())
+    }
+
+    /// The file of parts is there.
+    pub(super) fn saw_parts(&self) {
+        if let Some(state) = self.states.last() {
+            state.there.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether no file of parts is in use.
+    pub(super) fn has_no_parts(&self) -> bool {
+        self.states.last().is_some_and(|state| !state.there.load(Ordering::Acquire))
+    }
+
+    /// Removes the file of parts, which is there and ours.
+    pub(super) fn remove_parts(&self) -> Result<(), Errno> {
+        let Some((path, state)) = self.layout.parts().zip(self.states.last()) else { return Ok(()) };
+        self.folder.remove(path)?;
+        state.there.store(false, Ordering::Release);
+        state.written.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Creates `file` with what `fill` puts into it.
+    pub(super) fn create_whole(
+        &self,
+        file: u32,
+        path: &SafePath,
+        fill: impl FnMut(&OwnedFd) -> Result<(), Errno>,
+    ) -> Result<(), OpenError> {
+        let _creating = lock(&self.creating);
+        let fd = match self.folder.create_whole(path, self.to_create(file), fill) {
+            Err(Errno::EXIST) => return Err(self.appeared(file, path)),
+            created => created.map_err(OpenError::System)?,
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(OpenError::System)?;
+        self.lock(true).map_err(OpenError::Kind)?;
+        self.claim(file, &stat, true).map_err(OpenError::Kind)?;
+        if let Some(state) = self.states.get(file as usize) {
+            state.there.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn open_as(&self, path: &SafePath, access: Access) -> Result<OwnedFd, OpenError> {

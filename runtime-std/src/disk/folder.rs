@@ -1,12 +1,12 @@
 //! How a torrent's files are reached: beneath its download folder, through real folders only, never through a
 //! symbolic link, and nothing but regular files.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use pieceful_core::metainfo::SafePath;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// What an opened file is for.
@@ -56,6 +56,43 @@ impl Folder {
             }
             result => result,
         }
+    }
+
+    /// Creates the file at `path`, which must not be there, with what `fill` puts into it. Others see it with all of
+    /// that or not at all; where the file system has no files without a name, perhaps with a part of it.
+    pub(super) fn create_whole(
+        &self,
+        path: &SafePath,
+        access: Access,
+        mut fill: impl FnMut(&OwnedFd) -> Result<(), Errno>,
+    ) -> Result<OwnedFd, Errno> {
+        let dir = self.dir(true)?;
+        make_parents(dir, path)?;
+        let relative = Path::new(path.as_str());
+        let parent = relative.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = open_beneath(dir, parent.unwrap_or(Path::new(".")), folder, Mode::empty())?;
+        let nameless = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        if let Ok(fd) = rustix::fs::openat(&parent, ".", nameless, mode(access)) {
+            fill(&fd)?;
+            rustix::fs::fsync(&fd)?;
+            let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            let named = rustix::fs::linkat(CWD, itself, &parent, path.file_name(), AtFlags::SYMLINK_FOLLOW);
+            match named {
+                Ok(()) => return Ok(fd),
+                Err(Errno::EXIST) => return Err(Errno::EXIST),
+                Err(_) => {} // there is no /proc here
+            }
+        }
+        let fd = open_beneath(dir, relative, flags(access), mode(access))?;
+        fill(&fd)?;
+        rustix::fs::fsync(&fd)?;
+        Ok(fd)
+    }
+
+    /// Removes the file at `path`, which has no folder of its own.
+    pub(super) fn remove(&self, path: &SafePath) -> Result<(), Errno> {
+        rustix::fs::unlinkat(self.dir(false)?, path.as_str(), AtFlags::empty())
     }
 
     /// The full path of `name` in it, for people.

@@ -72,6 +72,12 @@ impl Handles {
         Ok(Some(fd))
     }
 
+    /// Closes one of a torrent's files.
+    pub(super) fn forget_file(&self, torrent: TorrentId, file: u32) {
+        let closed = lock(&self.open).files.remove(&(torrent, file));
+        drop(closed);
+    }
+
     /// Closes a torrent's files.
     pub(super) fn forget(&self, torrent: TorrentId) {
         lock(&self.open).files.retain(|(of, _), _| *of != torrent);

@@ -15,7 +15,14 @@ use super::folder::Access;
 /// What the disk has of each file. Creates and changes nothing.
 pub(super) fn existing(files: &TorrentFiles) -> Result<Vec<Existing>, DiskError> {
     files.see_whether_free()?;
-    (0..files.layout.files().len() as u32).map(|file| existing_file(files, file)).collect()
+    let all = 0..files.layout.files().len() as u32;
+    let mut existing = all.clone().map(|file| existing_file(files, file)).collect::<Result<Vec<_>, _>>()?;
+    let is_absent = |file: &u32| existing[*file as usize] == Existing::Absent && files.path(*file).is_some();
+    let absent: Vec<u32> = all.filter(is_absent).collect();
+    if !absent.is_empty() {
+        files.see_what_is_kept(&absent, &mut existing)?;
+    }
+    Ok(existing)
 }
 
 fn existing_file(files: &TorrentFiles, file: u32) -> Result<Existing, DiskError> {
@@ -37,7 +44,7 @@ fn existing_file(files: &TorrentFiles, file: u32) -> Result<Existing, DiskError>
 }
 
 /// When a file was last written to, in nanoseconds.
-fn stamp_of(stat: &Stat) -> u64 {
+pub(super) fn stamp_of(stat: &Stat) -> u64 {
     (stat.st_mtime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec)
 }
 
@@ -73,7 +80,7 @@ const SYNCED_SINGLY_MAX: usize = 16;
 ///
 /// When it fails, all of them count as still to be synced.
 pub(super) fn sync(files: &TorrentFiles) -> Result<Vec<SyncedFile>, DiskError> {
-    let all = 0..files.layout.files().len() as u32;
+    let all = 0..=files.parts();
     let written: Vec<u32> = all.filter(|&file| files.take_written(file)).collect();
     let synced = if written.len() > SYNCED_SINGLY_MAX {
         sync_systems(files, &written)
@@ -83,7 +90,7 @@ pub(super) fn sync(files: &TorrentFiles) -> Result<Vec<SyncedFile>, DiskError> {
     if synced.is_err() {
         written.iter().for_each(|&file| files.mark_written(file));
     }
-    synced
+    synced.map(|synced| files.with_aside(synced))
 }
 
 /// A file that is to be synced, as it is now: whoever writes to it meanwhile makes it another one than this.
@@ -93,6 +100,9 @@ fn before_sync(files: &TorrentFiles, file: u32) -> Option<Result<(OwnedFd, Stat,
         let synced = SyncedFile { file, len: len_of(&stat), stamp: stamp_of(&stat) };
         (fd, stat, synced)
     };
+    if file == files.parts() && matches!(opened, Err(OpenError::System(Errno::NOENT))) {
+        return None; // its bytes were moved and made durable elsewhere
+    }
     Some(opened.map(with_name).map_err(|error| error.of(files, file)))
 }
 

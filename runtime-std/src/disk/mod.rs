@@ -38,6 +38,7 @@ use std::thread::JoinHandle;
 use pieceful_core::disk::{DiskAction, DiskDone, DiskError, Layout};
 use pieceful_core::id::{Block, DiskOp, PieceIndex, TorrentId};
 
+mod aside;
 mod claims;
 mod error;
 mod files;
@@ -336,7 +337,13 @@ impl Router<'_> {
                 self.last = None;
                 return to_all(job, staging);
             }
-            DiskAction::Prepare { .. } | DiskAction::Sync | DiskAction::Close => return to_all(job, staging),
+            DiskAction::Prepare { aside, .. } => {
+                if let Ok(files) = self.shared.files.of(job.torrent) {
+                    files.aside.announce(aside);
+                }
+                return to_all(job, staging);
+            }
+            DiskAction::Sync | DiskAction::Close => return to_all(job, staging),
         };
         let worker = self.worker_of(job.torrent, piece, staging.len());
         staging[worker].push(Task::Piece(job));

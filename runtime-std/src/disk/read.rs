@@ -22,6 +22,8 @@ pub(super) fn read(files: &TorrentFiles, hand: &mut Hand<'_>, block: Block) -> R
         read_into(files, hand, block, &mut bytes)?;
         return Ok(Bytes::from(bytes));
     };
+    let placed = files.place(span);
+    let span = placed.span;
     let Some(fd) = hand.get(files, span.file, Access::Read)? else { return Ok(Bytes::from(vec![0; len])) };
     // Nearly every block lies in one file: straight into fresh memory, which nobody has to clear first.
     let mut bytes = Vec::with_capacity(len);
@@ -64,6 +66,8 @@ pub(super) fn read_span(
     span: Span,
     into: &mut [u8],
 ) -> Result<(), DiskError> {
+    let placed = files.place(span);
+    let span = placed.span;
     let Some(fd) = hand.get(files, span.file, Access::Read)? else {
         into.fill(0);
         return Ok(());
@@ -88,6 +92,8 @@ pub(super) fn ranges(
 ) -> Result<Vec<FileRange>, DiskError> {
     check(files, block)?;
     let range = |span: Span| {
+        let placed = files.place(span);
+        let span = placed.span;
         let file = hand.get(files, span.file, Access::Read)?.cloned();
         Ok(FileRange { file, offset: span.offset, len: span.len })
     };

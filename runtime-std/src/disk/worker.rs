@@ -298,6 +298,7 @@ impl<'a> Worker<'a> {
         if gathering.opens {
             self.files = None; // they are looked at anew
         }
+        self.hand.release(); // what it holds may be removed
         let Some(job) = gathering.arrive() else { return };
         let op = job.op;
         if job.action == DiskAction::Sync {
@@ -314,9 +315,13 @@ impl<'a> Worker<'a> {
         let files = self.shared.files.of(job.torrent);
         match job.action {
             DiskAction::Open { .. } => Ok(DiskDone::Opened(look::existing(&*files?)?)),
-            DiskAction::Prepare { writes, files: which, allocation } => {
+            DiskAction::Prepare { writes, files: which, aside, allocation } => {
                 let files = files?;
                 files.settle(writes)?;
+                files.settle_aside(&aside)?;
+                if files.has_no_parts() {
+                    self.shared.files.handles.forget_file(job.torrent, files.parts());
+                }
                 look::prepare(&files, &which, allocation)?;
                 Ok(DiskDone::Prepared)
             }

@@ -102,6 +102,8 @@ fn write(
             span.len += next.len;
         }
         data.take(span.len, &mut slices);
+        let placed = files.place(span);
+        let span = placed.span;
         let fd = match hand.get(files, span.file, files.to_write(span.file)) {
             Ok(Some(fd)) => fd,
             Ok(None) => {

@@ -88,7 +88,7 @@ fn opening_looks_and_changes_nothing() {
     });
     let Ok(DiskDone::Opened(existing)) = rig.open() else { panic!("it can be looked at") };
     let seen = existing.iter().map(|existing| match *existing {
-        Existing::Absent => None,
+        Existing::Absent | Existing::Aside { .. } => None,
         Existing::Present { len, has_data, .. } => Some((len, has_data)),
     });
     let want =
@@ -120,8 +120,14 @@ fn preparing_creates_cuts_and_reserves_only_what_it_names() {
         fs::write(folder.join("other"), b"0123456789").unwrap();
     });
     rig.open().unwrap();
-    let sparse = DiskAction::Prepare { writes: true, files: vec![0, 1, 2], allocation: Allocation::Sparse };
-    let full = DiskAction::Prepare { writes: true, files: vec![3], allocation: Allocation::Full };
+    let sparse = DiskAction::Prepare {
+        writes: true,
+        files: vec![0, 1, 2],
+        aside: Vec::new(),
+        allocation: Allocation::Sparse,
+    };
+    let full =
+        DiskAction::Prepare { writes: true, files: vec![3], aside: Vec::new(), allocation: Allocation::Full };
     assert_eq!(rig.act_all([sparse, full]), [Ok(DiskDone::Prepared), Ok(DiskDone::Prepared)]);
     assert_eq!(rig.on_disk("new/empty"), b"");
     assert_eq!(rig.on_disk("long"), b"01234", "cut, not emptied");

@@ -63,6 +63,7 @@ fn a_full_disk_fails_what_did_not_fit_and_recovers_when_space_returns() {
     let full = DiskAction::Prepare {
         writes: true,
         files: vec![0],
+        aside: Vec::new(),
         allocation: pieceful_core::disk::Allocation::Full,
     };
     assert_eq!(rig.act(full).unwrap_err().kind, DiskErrorKind::NoSpace);

@@ -8,7 +8,7 @@ use pieceful_core::disk::{Allocation, DiskAction, DiskDone, DiskError, DiskError
 use crate::{Rig, block, file, layout, write};
 
 fn settle(writes: bool) -> DiskAction {
-    DiskAction::Prepare { writes, files: Vec::new(), allocation: Allocation::Sparse }
+    DiskAction::Prepare { writes, files: Vec::new(), aside: Vec::new(), allocation: Allocation::Sparse }
 }
 
 fn two_files() -> Layout {

@@ -15,7 +15,8 @@ fn refused(path: &str, plant: impl FnOnce(&Path)) -> Rig {
     let mut rig = Rig::new(1, layout(16_384, [file(path, 16_384)]));
     plant(rig.folder.path());
     let _ = rig.open(); // a symbolic link or a pipe shows here already, a folder in a folder's place does not
-    let prepare = DiskAction::Prepare { writes: true, files: vec![0], allocation: Allocation::Full };
+    let prepare =
+        DiskAction::Prepare { writes: true, files: vec![0], aside: Vec::new(), allocation: Allocation::Full };
     let all = block(0, 0, 16_384);
     let read = DiskAction::Read { block: all };
     for action in [write(all, &[7; 16_384]), prepare, read, hash(0)] {
@@ -97,7 +98,8 @@ fn a_file_that_one_torrent_writes_is_refused_to_all_others() {
     let open = DiskAction::Open { layout: Arc::clone(&rig.layout) };
     rig.act_on([(other, open.clone())]).pop().unwrap().unwrap();
     rig.write(block(0, 0, 4), b"mine").unwrap();
-    let prepare = DiskAction::Prepare { writes: true, files: vec![0], allocation: Allocation::Full };
+    let prepare =
+        DiskAction::Prepare { writes: true, files: vec![0], aside: Vec::new(), allocation: Allocation::Full };
     for action in [write(block(0, 0, 4), b"your"), prepare] {
         let error = rig.act_on([(other, action)]).pop().unwrap().unwrap_err();
         assert_eq!((error.kind, error.file), (DiskErrorKind::InUse, Some(0)), "{error}");
