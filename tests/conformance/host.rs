@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::Data;
 use crate::words::Said;
 use bytes::Bytes;
-use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
+use pieceful_core::dht;
+use pieceful_core::engine::{AddTorrent, DhtConfig, Event, TorrentStatus};
 use pieceful_core::id::TorrentId;
 
 /// A connection the test speaks on.
@@ -22,6 +23,12 @@ pub trait Host {
     /// Starts a client that listens; with `ipv6`, on an address of that family. Its folder is kept from one
     /// client of a name to the next. False when the machine has no such address.
     fn start(&mut self, client: &str, ipv6: bool) -> bool;
+
+    /// Starts one that takes part in the DHT and begins at this node of it; the first of all has nowhere to begin.
+    fn start_in_dht(&mut self, client: &str, first: Option<SocketAddr>);
+
+    /// Waits until a client's node of the DHT stands like this; fails when it does not in any sensible time.
+    fn wait_dht(&mut self, client: &str, like: &dyn Fn(dht::Status) -> bool);
 
     /// Stops a client. Waits until it has stopped, and fails when that takes longer than a driver may take.
     fn stop(&mut self, client: &str);
@@ -71,6 +78,12 @@ pub trait Host {
     /// Reads from a connection until all that was said there so far is like this; fails when it does not get
     /// so in any sensible time.
     fn hear(&mut self, wire: Wire, like: &dyn Fn(&[Said]) -> bool) -> Vec<Said>;
+}
+
+/// Settings of a node of the DHT that begins there.
+pub(crate) fn begins_at(first: Option<SocketAddr>) -> DhtConfig {
+    let bootstrap = first.into_iter().map(|first| (first.ip().to_string(), first.port()));
+    DhtConfig { bootstrap: bootstrap.collect(), ..DhtConfig::default() }
 }
 
 /// What was said, for a failure.

@@ -35,6 +35,7 @@ macro_rules! conforms {
             a_refused_connection_does_not_keep_the_next_one_waiting
             strangers_meet_through_a_tracker
             strangers_meet_through_a_friend_of_both
+            strangers_meet_through_a_node_of_the_dht
             two_torrents_go_at_once
             a_magnet_link_and_a_seed_are_enough
             metadata_that_is_wrong_is_had_of_somebody_else

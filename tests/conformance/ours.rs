@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
+use pieceful_core::dht;
+use pieceful_core::engine::{AddTorrent, Config, Event, TorrentStatus};
 use pieceful_core::id::TorrentId;
 use pieceful_std::tape::RecordOptions;
 use pieceful_std::{Options, SessionEvent};
@@ -22,8 +23,8 @@ pub(crate) struct Smol {
     events: pieceful_smol::Events,
 }
 
-fn options(listen: SocketAddr, tape: RecordOptions) -> Options {
-    Options { listen: vec![listen], record: Some(tape), ..Options::default() }
+fn options(listen: SocketAddr, config: Config, tape: RecordOptions) -> Options {
+    Options { listen: vec![listen], config, record: Some(tape), ..Options::default() }
 }
 
 fn event(told: SessionEvent) -> Event {
@@ -34,8 +35,9 @@ fn event(told: SessionEvent) -> Event {
 }
 
 impl Driver for Std {
-    fn start(listen: SocketAddr, tape: RecordOptions) -> io::Result<Self> {
-        let session = pieceful_std::Session::start(options(listen, tape)).map_err(io::Error::other)?;
+    fn start(listen: SocketAddr, config: Config, tape: RecordOptions) -> io::Result<Self> {
+        let session =
+            pieceful_std::Session::start(options(listen, config, tape)).map_err(io::Error::other)?;
         Ok(Self { events: session.events(), session })
     }
 
@@ -63,14 +65,19 @@ impl Driver for Std {
         self.session.status(torrent).expect("a torrent that is there")
     }
 
+    fn dht(&self) -> Option<dht::Status> {
+        self.session.dht()
+    }
+
     fn stop(self) -> bool {
         self.session.stop().is_ok()
     }
 }
 
 impl Driver for Smol {
-    fn start(listen: SocketAddr, tape: RecordOptions) -> io::Result<Self> {
-        let session = pieceful_smol::Session::start(options(listen, tape)).map_err(io::Error::other)?;
+    fn start(listen: SocketAddr, config: Config, tape: RecordOptions) -> io::Result<Self> {
+        let session =
+            pieceful_smol::Session::start(options(listen, config, tape)).map_err(io::Error::other)?;
         Ok(Self { events: session.events(), session })
     }
 
@@ -96,6 +103,10 @@ impl Driver for Smol {
 
     fn status(&self, torrent: TorrentId) -> TorrentStatus {
         block_on(self.session.status(torrent)).expect("a torrent that is there")
+    }
+
+    fn dht(&self) -> Option<dht::Status> {
+        block_on(self.session.dht())
     }
 
     fn stop(self) -> bool {

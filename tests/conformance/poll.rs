@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
+use pieceful_core::dht;
+use pieceful_core::engine::{AddTorrent, Config, Event, TorrentStatus};
 use pieceful_core::id::TorrentId;
 use pieceful_std::session::STOP_TIME;
 use pieceful_std::tape::RecordOptions;
@@ -64,8 +65,8 @@ impl Poll {
 }
 
 impl conformance::Driver for Poll {
-    fn start(listen: SocketAddr, _: RecordOptions) -> io::Result<Self> {
-        let driver = Driver::new(listen)?;
+    fn start(listen: SocketAddr, config: Config, _: RecordOptions) -> io::Result<Self> {
+        let driver = Driver::new(listen, config)?;
         let listening = driver.listener.local_addr()?;
         let ((commands, told), (tells, events)) = (channel(), channel());
         let thread = thread::spawn(move || run(driver, &told, &tells));
@@ -103,6 +104,10 @@ impl conformance::Driver for Poll {
 
     fn status(&self, torrent: TorrentId) -> TorrentStatus {
         self.ask(move |driver| driver.engine.torrent(torrent)).expect("a torrent that is there")
+    }
+
+    fn dht(&self) -> Option<dht::Status> {
+        self.ask(move |driver| driver.engine.dht())
     }
 
     fn stop(self) -> bool {

@@ -13,26 +13,30 @@ use std::time::{Duration, Instant};
 use crate::Data;
 use crate::words::{Listener, Said};
 use bytes::Bytes;
-use pieceful_core::engine::{AddTorrent, Event, TorrentStatus};
+use pieceful_core::dht;
+use pieceful_core::engine::{AddTorrent, Config, Event, TorrentStatus};
 use pieceful_core::id::{PieceIndex, TorrentId};
 use pieceful_std::session;
 use pieceful_std::tape::{RecordOptions, Tape};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use super::host::{Host, Wire, in_words};
+use super::host::{Host, Wire, begins_at, in_words};
 use super::tracker;
 
 const SOON: Duration = Duration::from_secs(60);
+/// How often it is looked at what nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A client of a driver that has sockets, files and time. Nothing is asked of it that an application would not.
 pub trait Driver: Sized {
-    /// Starts a client that listens on `listen`, whose port is 0. One that can put itself on a tape does; it is
-    /// played when the client has stopped, and the engine has to say the same.
+    /// Starts a client that listens on `listen`, whose port is 0, with these settings beside those it makes by itself.
+    /// One that can put itself on a tape does; it is played when the client has stopped, and the engine has to say the
+    /// same.
     ///
     /// # Errors
     /// What fails the test.
-    fn start(listen: SocketAddr, tape: RecordOptions) -> io::Result<Self>;
+    fn start(listen: SocketAddr, config: Config, tape: RecordOptions) -> io::Result<Self>;
 
     /// Where it listens.
     fn listening(&self) -> SocketAddr;
@@ -51,6 +55,9 @@ pub trait Driver: Sized {
 
     /// How a torrent stands.
     fn status(&self, torrent: TorrentId) -> TorrentStatus;
+
+    /// How its node of the DHT stands, if it has one.
+    fn dht(&self) -> Option<dht::Status>;
 
     /// Stops in good order; false when it did not.
     fn stop(self) -> bool;
@@ -93,6 +100,16 @@ impl<D: Driver> Real<D> {
     fn client(&self, client: &str) -> &Client<D> {
         self.clients.get(client).expect("a client that was started")
     }
+
+    /// Starts one; with `payload` its tape has that, and nobody's address.
+    fn begin(&mut self, client: &str, listen: SocketAddr, config: Config, payload: bool) {
+        fs::create_dir_all(self.folder_of(client)).expect("a folder for the client");
+        let file = self.folder.path().join(format!("{}.tape", self.tapes.len()));
+        self.tapes.push(file.clone());
+        let tape = RecordOptions { file, payload, scrub: payload };
+        let driver = D::start(listen, config, tape).expect("a client that starts");
+        self.clients.insert(client.to_owned(), Client { driver, seen: Vec::new() });
+    }
 }
 
 impl<D: Driver> Drop for Real<D> {
@@ -126,15 +143,24 @@ impl<D: Driver> Host for Real<D> {
         if TcpListener::bind(any).is_err() && ipv6 {
             return false;
         }
-        fs::create_dir_all(self.folder_of(client)).expect("a folder for the client");
         // Every second one with payload, which must make no difference.
-        let (file, payload) =
-            (self.folder.path().join(format!("{}.tape", self.tapes.len())), self.tapes.len() % 2 == 1);
-        self.tapes.push(file.clone());
-        let driver =
-            D::start(any, RecordOptions { file, payload, scrub: payload }).expect("a client that starts");
-        self.clients.insert(client.to_owned(), Client { driver, seen: Vec::new() });
+        self.begin(client, any, Config::default(), self.tapes.len() % 2 == 1);
         true
+    }
+
+    fn start_in_dht(&mut self, client: &str, first: Option<SocketAddr>) {
+        let config = Config { dht: Some(begins_at(first)), ..Config::default() };
+        // On a tape that is to have nobody's address there is no DHT.
+        self.begin(client, ([127, 0, 0, 1], 0).into(), config, false);
+    }
+
+    fn wait_dht(&mut self, client: &str, like: &dyn Fn(dht::Status) -> bool) {
+        let until = Instant::now() + SOON;
+        let client = self.clients.get_mut(client).expect("a client that was started");
+        while !client.driver.dht().is_some_and(like) {
+            assert!(Instant::now() < until, "it stands otherwise: {:?}", client.driver.dht());
+            client.seen.extend(client.driver.next(LOOK_AGAIN));
+        }
     }
 
     fn stop(&mut self, client: &str) {

@@ -11,10 +11,11 @@ use crate::script::{MakeScript, Script, Talk};
 use crate::words::{Listener, Said};
 use crate::{Data, Manner, World};
 use bytes::Bytes;
+use pieceful_core::dht;
 use pieceful_core::engine::{AddTorrent, Call, Event, StreamEnd, TorrentStatus};
 use pieceful_core::id::TorrentId;
 
-use super::host::{Host, Wire, in_words};
+use super::host::{Host, Wire, begins_at, in_words};
 
 const SOON: Duration = Duration::from_secs(300);
 /// As long as a driver may take.
@@ -44,6 +45,15 @@ impl Host for Simulated {
         }
         self.world.run_until(|world| world.is_up(client), SOON);
         true
+    }
+
+    fn start_in_dht(&mut self, client: &str, first: Option<SocketAddr>) {
+        self.world.add_node(client, |spec| (spec.idle, spec.config.dht) = (true, Some(begins_at(first))));
+        self.world.run_until(|world| world.is_up(client), SOON);
+    }
+
+    fn wait_dht(&mut self, client: &str, like: &dyn Fn(dht::Status) -> bool) {
+        self.world.run_until(|world| world.engine(client).dht().is_some_and(like), SOON);
     }
 
     fn stop(&mut self, client: &str) {

@@ -181,6 +181,20 @@ pub fn strangers_meet_through_a_friend_of_both(mut host: impl Host) {
     }
 }
 
+pub fn strangers_meet_through_a_node_of_the_dht(mut host: impl Host) {
+    let data = one_file(25);
+    host.start_in_dht("router", None);
+    let router = Some(host.address("router"));
+    host.start_in_dht("alice", router);
+    seeds(&mut host, "alice", &data, &[]);
+    host.wait_dht("router", &|dht| dht.torrents_stored == 1);
+    host.start_in_dht("bob", router);
+    let link = AddTorrent::new(data.metainfo.to_magnet());
+    let torrent = host.add("bob", &data, link);
+    host.wait("bob", &finished(torrent));
+    has_all(&host, "bob", &data);
+}
+
 pub fn two_torrents_go_at_once(mut host: impl Host) {
     let (first, second) = (one_file(10), one_file(11));
     host.start("alice", false);

@@ -31,7 +31,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(listen: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn new(listen: SocketAddr, config: Config) -> io::Result<Self> {
         let (listener, pipe) = (TcpListener::bind(listen)?, UnixStream::pair()?);
         let udp = UdpSocket::bind(listener.local_addr()?)?;
         listener.set_nonblocking(true)?;
@@ -39,7 +39,7 @@ impl Driver {
         pipe.0.set_nonblocking(true)?;
         let wake = pipe.1.try_clone()?;
         let disk = DiskPool::start(2, move || drop((&wake).write(&[0])));
-        let config = Config { listen_port: Some(listener.local_addr()?.port()), ..Config::default() };
+        let config = Config { listen_port: Some(listener.local_addr()?.port()), ..config };
         let engine = Engine::new(config, entropy::seed()?, Instant::ZERO);
         let (events, clock, conns) = (VecDeque::new(), Clock::start(), BTreeMap::new());
         Ok(Self { engine, events, listener, disk, clock, conns, udp, answers: channel(), pipe })

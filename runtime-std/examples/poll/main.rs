@@ -9,7 +9,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pieceful_core::engine::{AddTorrent, Event};
+use pieceful_core::engine::{AddTorrent, Config, Event};
 use pieceful_core::metainfo::Metainfo;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut spec = AddTorrent::new(Arc::new(Metainfo::parse(std::fs::read(torrent)?)?));
     spec.peers = args.map(|peer| peer.parse()).collect::<Result<_, _>>()?;
-    let mut driver = driver::Driver::new("0.0.0.0:0".parse()?)?;
+    let mut driver = driver::Driver::new("0.0.0.0:0".parse()?, Config::default())?;
     println!("listening at {}", driver.listener.local_addr()?);
     let torrent = driver.engine.add_torrent(driver.clock.now(), spec)?;
     driver.disk.add_torrent(torrent, folder.into());
