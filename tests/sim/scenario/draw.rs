@@ -98,7 +98,8 @@ impl Scenario {
         let service = |chance: &mut Chance<'_>| Service { udp: chance.once_in(2), manner: manner(chance) };
         let trackers: Vec<Service> = (0..chance.below(4)).map(|_| service(chance)).collect();
         let has_trackers = !trackers.is_empty();
-        let nodes = (0..count).map(|number| node(number, pieces, has_trackers, chance)).collect();
+        let has_dht = chance.once_in(4);
+        let nodes = (0..count).map(|number| node(number, pieces, has_trackers, has_dht, chance)).collect();
         // A flood byte by byte takes its time, and shows nothing that others do not.
         let strangers = if segmentation == Segmentation::Bytewise { 0 } else { chance.below(3) };
         let strangers = (0..strangers).map(|_| stranger(count, pieces, chance)).collect();
@@ -218,10 +219,11 @@ fn bad_datagrams(chance: &mut Chance<'_>) -> UdpProfile {
     }
 }
 
-fn node(number: u32, pieces: u32, has_trackers: bool, chance: &mut Chance<'_>) -> Node {
+fn node(number: u32, pieces: u32, has_trackers: bool, has_dht: bool, chance: &mut Chance<'_>) -> Node {
     let usual = Node::default();
     let first = number == 0;
-    let introduced = !(has_trackers && chance.once_in(3));
+    let dht = has_dht && (first || !chance.once_in(4));
+    let introduced = !((has_trackers || dht) && chance.once_in(3));
     Node {
         name: name_of(number),
         has: match chance.below(4) {
@@ -263,6 +265,8 @@ fn node(number: u32, pieces: u32, has_trackers: bool, chance: &mut Chance<'_>) -
         nat: if first || chance.once_in(2) { Nat::Open } else { nat(chance) },
         // A tracker tells those of the one family nothing about the other.
         ipv6: introduced && !first && chance.once_in(8),
+        dht,
+        magnet: !first && chance.once_in(6),
     }
 }
 

@@ -104,7 +104,7 @@ pub struct Node {
     pub direct_blocks: bool,
     /// A number for every queue.
     pub limits: Limits,
-    /// Whether it knows the nodes before it, or has to ask a tracker.
+    /// Whether it knows the nodes before it, or has to ask a tracker or the DHT.
     pub introduced: bool,
     /// Whether others can dial it.
     pub listens: bool,
@@ -112,6 +112,10 @@ pub struct Node {
     pub nat: Nat,
     /// Whether its address is one of IPv6.
     pub ipv6: bool,
+    /// Whether it takes part in the DHT, and begins at a node that has no torrent.
+    pub dht: bool,
+    /// Whether its user has only the torrent's magnet link.
+    pub magnet: bool,
 }
 
 impl Default for Node {
@@ -137,6 +141,8 @@ impl Default for Node {
             listens: spec.listens,
             nat: spec.nat,
             ipv6: spec.ipv6,
+            dht: false,
+            magnet: spec.magnet,
         }
     }
 }
@@ -266,7 +272,9 @@ impl Scenario {
         let total: u64 = self.files.iter().fold(0, |total, len| total.saturating_add(*len));
         let pieces = total.div_ceil(self.piece_length.max(1).into());
         let taken = self.strangers_take(self.buffer);
-        let finds_others = |node: &Node| node.introduced || !self.trackers.is_empty() && !node.ipv6;
+        let dht = self.nodes.first().is_some_and(|first| first.dht);
+        let finds_others =
+            |node: &Node| node.introduced || (!self.trackers.is_empty() || dht && node.dht) && !node.ipv6;
         self.nodes.first().is_some_and(|first| first.listens && first.nat == Nat::Open && !first.ipv6)
             && self.nodes.iter().all(|node| node.is_sound() && finds_others(node))
             && self
@@ -285,7 +293,9 @@ impl Scenario {
             })
             && self.names().all(|name| self.nodes.iter().any(|node| node.name == *name))
             && self.nodes.iter().enumerate().all(|(place, node)| {
-                !node.name.is_empty() && self.nodes[..place].iter().all(|other| other.name != node.name)
+                !node.name.is_empty()
+                    && node.name != run::ROUTER
+                    && self.nodes[..place].iter().all(|other| other.name != node.name)
             })
     }
 }

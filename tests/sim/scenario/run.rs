@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use pieceful_core::engine::{Event, Traffic};
+use pieceful_core::engine::{DhtConfig, Event, Traffic};
 
 use super::panics::caught;
 use super::{Scenario, Service};
@@ -15,6 +15,9 @@ const SETTLE: Duration = Duration::from_secs(5);
 const STOP_TIME: Duration = Duration::from_secs(10);
 /// How often it is looked whether all have finished.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The node that the DHT begins at; no other is called so.
+pub(super) const ROUTER: &str = "a node of the DHT";
 
 /// What to keep of a run beside its end. Keeping costs time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,9 +144,21 @@ impl Scenario {
         for (name, stranger) in strangers().filter(|(_, stranger)| stranger.dials.is_none()) {
             world = world.odd(&name, stranger.habits.clone());
         }
+        let mut router = None;
+        if self.nodes.iter().any(|node| node.dht) {
+            world.add_node(ROUTER, |spec| {
+                (spec.idle, spec.listens) = (true, false);
+                spec.config.dht = Some(DhtConfig::default());
+            });
+            router = Some(world.address(ROUTER));
+        }
         for (place, node) in self.nodes.iter().enumerate() {
             world.add_node(&node.name, |spec| {
                 node.specify(spec, pieces);
+                if let Some(router) = router.filter(|_| node.dht) {
+                    let bootstrap = vec![(router.ip().to_string(), router.port())];
+                    spec.config.dht = Some(DhtConfig { bootstrap, ..DhtConfig::default() });
+                }
                 if place == 0 {
                     spec.has = Has::Everything;
                 }
@@ -256,6 +271,7 @@ impl super::Node {
         spec.listens = self.listens;
         spec.nat = self.nat;
         spec.ipv6 = self.ipv6;
+        spec.magnet = self.magnet;
     }
 }
 
