@@ -72,8 +72,8 @@ pub enum Op {
     GiveBackAll { peer: u8 },
     /// 0 is to skip, 3 is high.
     SetPriority { piece: u8, priority: u8 },
-    /// Front to back, or rarest first.
-    SetOrder { sequential: bool },
+    /// Front to back within a window, or rarest first.
+    SetOrder { sequential: bool, window: u8 },
     /// Found on disk.
     SetHave { piece: u8 },
     /// No longer on disk.
@@ -176,6 +176,7 @@ struct Both {
     peers: [Option<Peer>; PEERS],
     seeds: u32,
     order: PieceOrder,
+    window: u32,
     last_len: u32,
     /// Who was ever asked for which block, in that order.
     log: Vec<(usize, usize, usize)>,
@@ -209,6 +210,7 @@ impl Both {
             peers: [const { None }; PEERS],
             seeds: 0,
             order: PieceOrder::RarestFirst,
+            window: u32::MAX,
             last_len,
             log: Vec::new(),
             disk: Vec::new(),
@@ -308,7 +310,9 @@ impl Both {
                 self.picker.set_priority(PieceIndex(piece as u32), priority);
                 self.pieces[piece].priority = priority;
             }
-            Op::SetOrder { sequential } => {
+            Op::SetOrder { sequential, window } => {
+                self.window = if window % 16 == 0 { u32::MAX } else { u32::from(window % 16) };
+                self.picker.set_window(self.window);
                 self.order = if sequential { PieceOrder::Sequential } else { PieceOrder::RarestFirst };
                 self.picker.set_order(self.order);
             }
@@ -447,21 +451,34 @@ impl Both {
         }
         let begun = self.pieces.iter().filter(|piece| piece.begun()).count();
         let held = self.pieces.iter().filter(|piece| piece.have).count();
-        let by_chance = self.order == PieceOrder::RarestFirst && begun + held < 4;
+        let in_order = self.order == PieceOrder::Sequential && self.comes_in_order(has);
+        let by_chance = !in_order && begun + held < 4;
         if it.begun() || by_chance || options.allowed.is_some() {
             return;
         }
-        let suggested = options.suggested.contains(&block.piece);
-        let rank = |index: usize, piece: &Piece| match self.order {
-            PieceOrder::RarestFirst if suggested => (core::cmp::Reverse(piece.priority), 0),
-            PieceOrder::RarestFirst => (core::cmp::Reverse(piece.priority), piece.count),
-            PieceOrder::Sequential => (core::cmp::Reverse(piece.priority), index as u32),
+        let suggested = self.order == PieceOrder::RarestFirst && options.suggested.contains(&block.piece);
+        let rank = |index: usize, piece: &Piece| match in_order {
+            _ if suggested => (core::cmp::Reverse(piece.priority), 0),
+            false => (core::cmp::Reverse(piece.priority), piece.count),
+            true => (core::cmp::Reverse(piece.priority), index as u32),
         };
         for (index, other) in self.pieces.iter().enumerate() {
             if other.needed() && !other.begun() && has.contains(PieceIndex(index as u32)) {
                 assert!(rank(piece, it) <= rank(index, other), "{piece} begun before {index}");
             }
         }
+    }
+
+    /// Whether the first piece for a peer lies in the window, or is of high priority.
+    fn comes_in_order(&self, has: Has<'_>) -> bool {
+        let pieces = || self.pieces.iter().enumerate().filter(|(_, piece)| piece.needed());
+        let fresh =
+            pieces().filter(|(index, piece)| !piece.begun() && has.contains(PieceIndex(*index as u32)));
+        let first = fresh.min_by_key(|(index, piece)| (core::cmp::Reverse(piece.priority), *index));
+        let start = pieces().next().map_or(0, |(index, _)| index);
+        first.is_some_and(|(index, piece)| {
+            piece.priority == Priority::High || ((index - start) as u32) < self.window
+        })
     }
 
     fn may_take_part(&self, at: usize, piece: &Piece) -> bool {

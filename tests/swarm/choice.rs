@@ -195,3 +195,32 @@ fn a_file_of_somebody_elses_that_is_not_wanted_stays_as_it_is() {
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.file("bob", "data-50/five/c"), Some(others));
 }
+
+#[test]
+fn in_sequential_order_both_ends_of_each_wanted_file_come_first_and_then_its_middle_from_the_front() {
+    let mut world = World::new(711).data(five()).seed("alice").with(|spec| spec.link.up = 100 << 10);
+    world = world.leecher("bob").with(|spec| {
+        spec.order = pieceful_core::engine::PieceOrder::Sequential;
+        spec.wants = only(&[0, 3]);
+    });
+    let ends = [0, 200_000 - 1, 355_000, 655_000 - 1].map(|byte: u32| byte / (32 << 10));
+    let mut order: Vec<u32> = Vec::new();
+    while !world.complete("bob") {
+        world.run_for(Duration::from_millis(50));
+        let new = (0..world.torrent().pieces())
+            .filter(|piece| world.holds("bob", *piece) && !order.contains(piece));
+        let new: Vec<u32> = new.collect();
+        order.extend(new);
+    }
+    // Disks answer neighbours in any order.
+    order[..4].sort_unstable();
+    assert_eq!(order[..4], ends);
+    let mut middle = order.split_off(4);
+    let came = middle.clone();
+    middle.sort_unstable();
+    let moved = |piece: &u32| {
+        let place = |order: &[u32]| order.iter().position(|other| other == piece).unwrap_or_default();
+        place(&came).abs_diff(place(&middle))
+    };
+    assert!(middle.iter().all(|piece| moved(piece) <= 2), "{came:?}");
+}

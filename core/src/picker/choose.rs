@@ -6,7 +6,7 @@ use slotmap::Key as _;
 
 use super::order::{Found, lane_of};
 use super::partial::{Partial, Stage};
-use super::{Has, PickOptions, Picker, PieceOrder};
+use super::{Has, PickOptions, Picker, PieceOrder, Priority};
 use crate::id::{Block, PeerKey, PieceIndex};
 use crate::rng::Rng;
 
@@ -212,7 +212,8 @@ impl Picker {
     /// The next piece that nobody has begun and the peer has: one it suggests, unless another is wanted more.
     fn choose_new(&mut self, has: Has<'_>, options: &PickOptions<'_>, rng: &mut Rng) -> Option<PieceIndex> {
         if self.piece_order == PieceOrder::Sequential {
-            return self.first_new(has);
+            let first = self.first_new(has)?;
+            return if self.is_near(first) { Some(first) } else { self.rarest_new(has, rng) };
         }
         let usual = self.rarest_new(has, rng)?;
         let lane = |piece: PieceIndex| lane_of(self.priority(piece));
@@ -220,6 +221,12 @@ impl Picker {
             self.fresh.get(*piece) && has.contains(*piece) && lane(*piece) <= lane(usual)
         };
         Some(options.suggested.iter().copied().find(suits).unwrap_or(usual))
+    }
+
+    /// Whether a piece is to come in order.
+    fn is_near(&self, piece: PieceIndex) -> bool {
+        let start = self.needed.iter().next().map_or(0, |first| first.0);
+        self.priority(piece) == Priority::High || piece.0 - start.min(piece.0) < self.window
     }
 
     /// The rarest; of the first few, any.

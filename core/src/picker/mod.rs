@@ -62,7 +62,7 @@ pub enum PieceOrder {
     /// Rarest first: what few peers have is spread first (BEP 3).
     #[default]
     RarestFirst,
-    /// From the front to the back, for reading while it arrives.
+    /// From the front to the back, for reading while it arrives; beyond the [window](Picker::set_window) rarest first.
     Sequential,
 }
 
@@ -193,6 +193,8 @@ pub struct Picker {
     have: Bitfield,
     grid: Grid,
     piece_order: PieceOrder,
+    /// How many pieces from the first missing one on come in order.
+    window: u32,
     /// Empty as long as all pieces are of the usual one.
     priorities: Vec<Priority>,
     /// Wanted and not there.
@@ -226,6 +228,7 @@ impl Picker {
         Self {
             grid,
             piece_order: PieceOrder::default(),
+            window: u32::MAX,
             priorities: Vec::new(),
             have: Bitfield::new(pieces),
             needed: Bitfield::full(pieces),
@@ -245,6 +248,13 @@ impl Picker {
     /// Which piece comes next from now on.
     pub const fn set_order(&mut self, order: PieceOrder) {
         self.piece_order = order;
+    }
+
+    /// In sequential order, so many pieces from the first missing one on come in order, and those of high priority
+    /// before them. Of what lies beyond, which is of use only to a peer that finds nothing there, the rarest comes
+    /// first.
+    pub const fn set_window(&mut self, pieces: u32) {
+        self.window = pieces;
     }
 
     /// How much `piece` is wanted from now on. What was asked for already is not taken back.

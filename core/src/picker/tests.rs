@@ -157,6 +157,17 @@ fn in_sequential_order_the_front_comes_first_and_priorities_before_that() {
 }
 
 #[test]
+fn beyond_the_window_of_sequential_order_the_rarest_comes_first() {
+    let mut scene = Scene::new(40);
+    scene.picker.set_order(PieceOrder::Sequential);
+    scene.picker.set_window(5);
+    (0..5).for_each(|piece| scene.picker.set_have(PieceIndex(piece)));
+    (0..40).filter(|piece| *piece != 30).for_each(|piece| scene.picker.saw_have(PieceIndex(piece)));
+    let peer = scene.peer();
+    assert_eq!(pieces(&scene.pick(peer, Has::All, 24, &FAST)), [5, 6, 7, 8, 9, 30]);
+}
+
+#[test]
 fn no_block_is_asked_twice_before_the_endgame_and_at_most_three_times_in_it() {
     let mut scene = Scene::new(2);
     let first = scene.peer();

@@ -140,6 +140,25 @@ impl Selection {
         want(done..layout.pieces(), before);
         pieces
     }
+
+    /// Has the first and the last piece of each wanted file come before the rest: players look there before anything
+    /// else.
+    pub(super) fn raise_ends(&self, layout: &Layout, pieces: &mut [Priority]) {
+        let wanted =
+            (0..).zip(layout.files()).filter(|(number, file)| file.path.is_some() && self.wants(*number));
+        for (number, _) in wanted {
+            let of_file = layout.pieces_of(number);
+            let raised = match self.priority(number) {
+                Priority::Low => Priority::Normal,
+                _ => Priority::High,
+            };
+            for piece in of_file.clone().take(1).chain(of_file.last()) {
+                if let Some(priority) = pieces.get_mut(piece as usize) {
+                    *priority = raised.max(*priority);
+                }
+            }
+        }
+    }
 }
 
 impl From<Vec<(u32, Priority)>> for Selection {

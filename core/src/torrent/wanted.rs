@@ -5,8 +5,13 @@ use alloc::vec::Vec;
 
 use super::{Counted, Selection, Stage, Torrent, TorrentError, Turn};
 use crate::id::{Block, PeerKey, PieceIndex};
-use crate::picker::{Picker, Priority};
+use crate::picker::{Picker, PieceOrder, Priority};
 use crate::tracker::Trackers;
+
+/// In sequential order so many bytes, and so many pieces at least, come in order: several times what one fast peer is
+/// asked for at once, so that there is always something in order to ask for.
+const READ_AHEAD: u32 = 64 << 20;
+const READ_AHEAD_PIECES: u32 = 16;
 
 impl Torrent {
     /// Forgets what there is, and begins with what is wanted.
@@ -14,6 +19,7 @@ impl Torrent {
         let layout = &self.layout;
         self.picker = Picker::new(layout.pieces(), layout.piece_length(), layout.total());
         self.picker.set_order(self.order);
+        self.picker.set_window(((READ_AHEAD / layout.piece_length()) + 1).max(READ_AHEAD_PIECES));
         self.missing = layout.stored();
         self.choose();
     }
@@ -21,13 +27,17 @@ impl Torrent {
     /// Tells the picker which pieces are wanted, and counts what is left of them.
     fn choose(&mut self) {
         let layout = &self.layout;
-        if self.selection.is_all() && !self.picker.has_priorities() {
+        if self.selection.is_all() && !self.picker.has_priorities() && self.order == PieceOrder::RarestFirst {
             self.wanted = layout.stored();
             self.wanted_pieces = layout.pieces();
             self.left = self.missing;
         } else {
             self.wanted_pieces = 0;
-            for (piece, priority) in (0..).map(PieceIndex).zip(self.selection.of_pieces(layout)) {
+            let mut priorities = self.selection.of_pieces(layout);
+            if self.order == PieceOrder::Sequential {
+                self.selection.raise_ends(layout, &mut priorities);
+            }
+            for (piece, priority) in (0..).map(PieceIndex).zip(priorities) {
                 self.picker.set_priority(piece, priority);
                 self.wanted_pieces += u32::from(priority != Priority::Skip);
             }

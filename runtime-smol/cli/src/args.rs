@@ -136,7 +136,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "FILES", value_parser = choice::parse, conflicts_with = "metadata_only",
           help_heading = "Storing")]
     pub(crate) files: Vec<choice::Files>,
-    /// Fetch pieces in order, for files that are read while they arrive
+    /// Fetch pieces in order, both ends of each file first, for files that are read while they arrive
     #[arg(long, help_heading = "Storing")]
     pub(crate) sequential: bool,
     /// Take file space as data arrives (sparse), or all of it at once (full)
