@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
+use pieceful_core::dht::{self, Body, Contact, NodeId, Reply};
 use pieceful_core::disk::{DiskAction, DiskDone, DiskError, DiskErrorKind, Existing, Layout, PieceHasher};
 use pieceful_core::engine::{
-    AddTorrent, CloseHow, Config, Engine, Event, FetchError, Input, Output, Priority, ResolveError, Response,
-    Selection, StreamEnd,
+    AddTorrent, CloseHow, Config, DhtConfig, Engine, Event, FetchError, Input, Output, Priority,
+    ResolveError, Response, Selection, StreamEnd,
 };
 use pieceful_core::id::{Block, ConnId, Digest, DiskOp, FetchId, PieceIndex, ResolveId, TorrentId};
 use pieceful_core::metainfo::{Content, Metainfo, NewTorrent};
@@ -22,6 +23,9 @@ const TOTAL: usize = 5 * PIECE_LENGTH as usize + 777;
 /// Outputs of a call beside those that its bytes pay for: a torrent that begins hashes every piece, a torrent
 /// that ends closes every peer.
 const OUTPUTS_FREE: usize = 2_000;
+
+/// A datagram that begins so stands for an answer of the DHT.
+const ANSWER: u8 = b'r';
 
 /// One thing that happens.
 #[derive(Arbitrary, Debug)]
@@ -74,8 +78,8 @@ enum Message {
 /// Runs the target on `data`.
 pub fn run(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let Ok(has_data) = bool::arbitrary(&mut input) else { return };
-    let mut host = Host::new(has_data);
+    let Ok(kind) = u8::arbitrary(&mut input) else { return };
+    let mut host = Host::new(kind);
     while !input.is_empty() {
         let Ok(op) = Op::arbitrary(&mut input) else { break };
         host.take(op);
@@ -129,6 +133,8 @@ struct Host {
     ops: Vec<(DiskOp, DiskAction)>,
     fetches: Vec<FetchId>,
     resolves: Vec<ResolveId>,
+    /// The latest question to a node of the DHT.
+    asked: Option<(SocketAddr, dht::Message)>,
     stopped: bool,
 }
 
@@ -140,9 +146,18 @@ struct Conn {
 }
 
 impl Host {
-    fn new(has_data: bool) -> Self {
+    /// The lowest bits of `kind` say whether it has the torrent's data, a node of the DHT, and neighbours.
+    fn new(kind: u8) -> Self {
         let torrent = torrent();
-        let mut engine = Engine::new(Config::default(), Seed([7; 32]), Instant::ZERO);
+        let [has_data, dht, lsd] = [1, 2, 4].map(|bit| kind & bit != 0);
+        let bootstrap = vec![(address(202).ip().to_string(), 80)];
+        let config = Config {
+            listen_port: (dht || lsd).then_some(6881),
+            dht: dht.then(|| DhtConfig { bootstrap, ..DhtConfig::default() }),
+            lsd,
+            ..Config::default()
+        };
+        let mut engine = Engine::new(config, Seed([7; 32]), Instant::ZERO);
         let spec = AddTorrent {
             peers: vec![address(200), address(201)],
             ..AddTorrent::new(Arc::clone(&torrent.metainfo))
@@ -161,6 +176,7 @@ impl Host {
             ops: Vec::new(),
             fetches: Vec::new(),
             resolves: Vec::new(),
+            asked: None,
             stopped: false,
         };
         host.drain(0);
@@ -229,6 +245,9 @@ impl Host {
                     self.tell(Input::Resolved { query, result });
                 }
             }
+            Op::Datagram { host, data } if data.first() == Some(&ANSWER) && self.asked.is_some() => {
+                self.answer_dht(host, &data);
+            }
             Op::Datagram { host, data } => {
                 let from = SocketAddr::new(address(host).ip(), 80);
                 self.tell(Input::Datagram { from, data: data.into() });
@@ -253,6 +272,21 @@ impl Host {
             Op::Remove => self.command(Engine::remove_torrent),
             Op::Shutdown => self.command(|engine, now, _| engine.shutdown(now)),
         }
+    }
+
+    /// The node that was asked last answers: it is called `host`, and names a node or a peer with each byte.
+    fn answer_dht(&mut self, host: u8, data: &[u8]) {
+        let Some((from, asked)) = self.asked.take() else { return };
+        let (nodes, peers): (Vec<u8>, Vec<u8>) = data[1..].iter().partition(|byte| *byte % 2 == 0);
+        let node = |byte: u8| Contact { id: NodeId([byte; 20]), address: address(byte) };
+        let reply = Reply {
+            nodes: Some(nodes.into_iter().take(8).map(node).collect()),
+            values: peers.into_iter().take(8).map(address).collect(),
+            token: Some(vec![host; 4]),
+            ..Reply::new(NodeId([host; 20]))
+        };
+        let reply = dht::Message { body: Body::Reply(reply), ip: Some(address(host)), ..asked };
+        self.tell(Input::Datagram { from, data: reply.encode().into() });
     }
 
     fn command(&mut self, command: impl FnOnce(&mut Engine, Instant, TorrentId)) {
@@ -311,7 +345,14 @@ impl Host {
                     assert!(!state.closing || how == CloseHow::Now, "closed twice");
                     state.closing = true;
                 }
-                Output::Datagram { .. } | Output::Save { .. } => {}
+                Output::Datagram { to, data } => {
+                    if let Ok(asked) = dht::Message::decode(&data)
+                        && let Body::Query(_) = asked.body
+                    {
+                        self.asked = Some((to, asked));
+                    }
+                }
+                Output::Save { .. } => {}
                 Output::Disk { op, action, .. } => self.ops.push((op, action)),
                 Output::Resolve { query, .. } => self.resolves.push(query),
                 Output::Fetch { fetch, .. } => self.fetches.push(fetch),
