@@ -40,6 +40,13 @@ fn closed_by_name(seed: u64, odd: MakeScript, why: &str) {
 }
 
 #[test]
+fn one_that_takes_pieces_back_and_has_them_again_later() {
+    let odd = Sharer { fast: true, takes_back_after: Some(3), ..Sharer::default() };
+    finishes(alone(59, odd.clone()), MINUTES);
+    finishes(beside(59, odd.script()), MINUTES);
+}
+
+#[test]
 fn one_that_sends_only_have() {
     finishes(alone(60, Sharer { offer: Offer::OnlyHave, ..Sharer::default() }), MINUTES);
 }

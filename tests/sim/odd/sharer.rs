@@ -68,6 +68,8 @@ pub struct Sharer {
     pub half_close_after: Option<u32>,
     /// Says it speaks the fast extension (BEP 6).
     pub fast: bool,
+    /// After every so many blocks it no longer has the piece (BEP 54), for a second; it has to speak the fast extension.
+    pub takes_back_after: Option<u32>,
 }
 
 impl Sharer {
@@ -86,15 +88,23 @@ struct Sharing {
     blocks: u32,
     dribbling: VecDeque<u8>,
     awake: bool,
+    /// Under which the other side wants to hear what is gone, and what is.
+    dont_have: Option<u8>,
+    gone: Vec<u32>,
 }
 
 impl Sharing {
     fn new(habits: Sharer) -> Self {
         let listener = Listener::new(false);
-        Self { habits, listener, choking: true, blocks: 0, dribbling: VecDeque::new(), awake: false }
+        let (dribbling, gone) = (VecDeque::new(), Vec::new());
+        Self { habits, listener, choking: true, blocks: 0, dribbling, awake: false, dont_have: None, gone }
     }
 
     fn has(&self, piece: u32) -> bool {
+        !self.gone.contains(&piece) && self.offers(piece)
+    }
+
+    fn offers(&self, piece: u32) -> bool {
         match &self.habits.offer {
             Offer::All | Offer::OnlyHave => true,
             Offer::Nothing => false,
@@ -156,6 +166,13 @@ impl Sharing {
             Answer::Silence => return,
         }
         self.blocks += 1;
+        if self.habits.takes_back_after.is_some_and(|after| self.blocks.is_multiple_of(after))
+            && let Some(id) = self.dont_have
+        {
+            self.gone.push(piece);
+            self.say(talk, words::extended(id, &piece.to_be_bytes()));
+            self.wake(talk, Duration::from_secs(1));
+        }
         if self.habits.close_after == Some(self.blocks) {
             talk.close();
         }
@@ -192,6 +209,9 @@ impl Script for Sharing {
                 Said::Request(piece, offset, len) if self.habits.fast => {
                     self.say(talk, words::reject(piece, offset, len));
                 }
+                Said::Extended(0, body) => {
+                    self.dont_have = words::number_after(&body, b"11:lt_donthave").map(|id| id as u8);
+                }
                 _ => {}
             }
         }
@@ -199,6 +219,9 @@ impl Script for Sharing {
 
     fn woken(&mut self, talk: &mut Talk<'_>) {
         self.awake = false;
+        for piece in std::mem::take(&mut self.gone) {
+            self.say(talk, words::have(piece));
+        }
         if let Some(at_a_time) = self.habits.dribble {
             let some: Vec<u8> = self.dribbling.drain(..at_a_time.min(self.dribbling.len())).collect();
             talk.say(some);

@@ -358,6 +358,7 @@ fn sharer(pieces: u32, chance: &mut Chance<'_>) -> Sharer {
         choke_after: chance.perhaps(3, |chance| chance.between(1, 10)),
         half_close_after: chance.perhaps(4, |chance| chance.between(1, 10)),
         fast: chance.once_in(2),
+        takes_back_after: chance.perhaps(4, |chance| chance.between(1, 10)),
     }
 }
 
