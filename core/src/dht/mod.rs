@@ -67,6 +67,17 @@
 //! together are [`REPLY_RATE`] bytes a second; whoever asks more than five times a second is not heard for five
 //! minutes. Whatever is kept has a limit; all that strangers can fill together is
 //! less than 6 MiB.
+//!
+//! # How well it finds peers
+//!
+//! In the simulator, where half of the nodes cannot be reached from outside, a fifth is replaced every hour and one
+//! datagram in twenty is lost, by 1,000 searches in a DHT that is an hour old
+//! (`cargo run --release -p pieceful-tests --bin sim -- --dht 1000`; `--liars 20` for those that lead others astray):
+//!
+//! | nodes | liars | searches that found peers | half of them within | 95 % within | nodes asked | sent by an idle node |
+//! |---|---|---|---|---|---|---|
+//! | 1,000 | none | 1,000 of 1,000 | 0.2 s | 0.4 s | 19 | 35 B/s |
+//! | 1,000 | 20 % | 1,000 of 1,000 | 0.2 s | 1.0 s | 27 | 34 B/s |
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;

@@ -46,7 +46,9 @@ pub struct Config {
 pub struct DhtConfig {
     /// Nodes to begin at when nobody is known: host names or literal addresses, and UDP ports.
     pub bootstrap: Vec<(String, u16)>,
-    /// Answer nobody and say so (BEP 43): for machines that cannot be reached, or pay for their traffic.
+    /// Answer nobody and say so (BEP 43): for machines that cannot be reached, or pay for their traffic. Never so by
+    /// itself, since there is no telling: a router that is shut to most is open to whoever was asked a moment ago, and
+    /// nobody takes a node into its table that has not answered it.
     pub read_only: bool,
     /// Take part over IPv4.
     pub ipv4: bool,
