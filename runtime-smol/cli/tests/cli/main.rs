@@ -4,6 +4,7 @@
 
 mod choice;
 mod get;
+mod kill;
 mod magnet;
 mod seed;
 mod share;

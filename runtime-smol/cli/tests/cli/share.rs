@@ -105,6 +105,18 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Ends it from one moment to the next, unless it has ended well before; what it printed since it was last looked at.
+    pub(crate) fn kill(&mut self) -> Vec<Value> {
+        let _ = self.child.kill(); // it has ended already, then
+        let lines = std::iter::from_fn(|| self.lines.next()?.ok());
+        // The last line may be cut.
+        let said = lines.filter_map(|line| serde_json::from_str(&line).ok()).collect();
+        let failed = self.child.wait().unwrap().code().is_some_and(|code| code != 0);
+        let stderr = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
+        assert!(!failed && !stderr.contains("panicked"), "{stderr}");
+        said
+    }
+
     /// Waits for it to end; what it printed since it was last looked at.
     pub(crate) fn end(&mut self) -> Ran {
         let mut stdout = String::new();
