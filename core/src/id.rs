@@ -108,6 +108,7 @@ impl fmt::Debug for PeerId {
 
 /// A piece of a torrent, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PieceIndex(pub u32);
 
 impl fmt::Debug for PieceIndex {

@@ -15,10 +15,10 @@ use async_io::{Async, Timer};
 use bytes::{Buf, Bytes};
 use futures_lite::FutureExt;
 use pieceful_core::engine::{Input, Segment, StreamEnd};
-use pieceful_core::id::{Block, ConnId, TorrentId};
+use pieceful_core::id::{Block, ConnId, PieceIndex, TorrentId};
 use pieceful_std::bind::{end_of, outgoing};
 use pieceful_std::buffers::{Lease, Pool};
-use pieceful_std::disk::{DiskPool, FileRange};
+use pieceful_std::disk::{DiskPool, FileRange, Unreadable};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
@@ -73,7 +73,7 @@ enum Phase {
 enum Out {
     Bytes(Bytes),
     Block { torrent: TorrentId, block: Block },
-    Files(VecDeque<FileRange>),
+    Files(PieceIndex, VecDeque<FileRange>),
 }
 
 /// How far a flush got.
@@ -264,12 +264,13 @@ fn burst(socket: &TcpStream, mut lease: Lease) -> (usize, Stop, Lease) {
 /// One system call's worth. Returns how many bytes went out.
 fn write_some(queue: &mut VecDeque<Out>, socket: &TcpStream, disk: &DiskPool) -> io::Result<u32> {
     if let Some(Out::Block { torrent, block }) = queue.front() {
-        let ranges = disk.file_range(*torrent, *block).map_err(io::Error::other)?;
-        queue[0] = Out::Files(ranges.into());
+        let (piece, ranges) = (block.piece, disk.file_range(*torrent, *block));
+        let ranges = ranges.map_err(|_| io::Error::other(Unreadable(piece)))?;
+        queue[0] = Out::Files(piece, ranges.into());
     }
-    if let Some(Out::Files(ranges)) = queue.front_mut() {
+    if let Some(Out::Files(piece, ranges)) = queue.front_mut() {
         let sent = match ranges.front_mut() {
-            Some(range) => send_range(range, socket)?,
+            Some(range) => send_range(range, socket).map_err(|error| Unreadable::or_socket(*piece, error))?,
             None => 0,
         };
         if ranges.front().is_some_and(|range| range.len == 0) {

@@ -8,6 +8,7 @@ use pieceful_core::lsd::GROUPS;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::disk::Unreadable;
 use crate::session::StartError;
 
 /// Connections the system keeps for us until we accept them.
@@ -181,6 +182,9 @@ impl<S> Datagrams<S> {
 /// What a failed socket call means for its connection.
 #[must_use]
 pub fn end_of(error: &io::Error) -> StreamEnd {
+    if let Some(Unreadable(piece)) = error.get_ref().and_then(|error| error.downcast_ref()) {
+        return StreamEnd::Unreadable(*piece);
+    }
     match Errno::from_io_error(error) {
         Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE) => StreamEnd::Reset,
         Some(Errno::CONNREFUSED) => StreamEnd::Refused,

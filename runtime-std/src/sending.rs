@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use socket2::Socket;
 
-use crate::disk::{DiskPool, FileRange};
+use crate::disk::{DiskPool, FileRange, Unreadable};
 
 /// Segments joined in one system call. Linux takes 1,024; a block is two.
 const JOINED_MAX: usize = 64;
@@ -22,8 +22,9 @@ const DIRECT_MAX: u32 = 8 * 1024;
 /// One system call's worth, or one block from a file. Returns how many bytes went out.
 pub(crate) fn write_some(batch: &mut VecDeque<Segment>, socket: &Socket, disk: &DiskPool) -> io::Result<u32> {
     if let Some(&Segment::Block { torrent, block }) = batch.front() {
-        for range in disk.file_range(torrent, block).map_err(io::Error::other)? {
-            send_range(&range, socket)?;
+        let ranges = disk.file_range(torrent, block);
+        for range in ranges.map_err(|_| io::Error::other(Unreadable(block.piece)))? {
+            send_range(&range, socket).map_err(|error| Unreadable::or_socket(block.piece, error))?;
         }
         batch.pop_front();
         return Ok(block.len);

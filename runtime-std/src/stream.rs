@@ -82,6 +82,8 @@ struct State {
     queue: VecDeque<Segment>,
     /// Somebody sees to the queue.
     writer: bool,
+    /// Why it ends, if the writer knows better than the reader.
+    end: Option<StreamEnd>,
 }
 
 impl State {
@@ -174,7 +176,11 @@ impl Stream {
         drop(state);
         let (link, wires) = (Arc::clone(&self.0), wiring.clone());
         let started = wiring.crew.spawn("pieceful-send", move || {
-            if socket.is_none_or(|socket| write(&link, &socket, &wires).is_err()) {
+            let written = socket.map(|socket| write(&link, &socket, &wires));
+            if let Some(Err(error)) = &written {
+                link.lock().end = Some(end_of(error)).filter(|end| matches!(end, StreamEnd::Unreadable(_)));
+            }
+            if !matches!(written, Some(Ok(()))) {
                 link.kill(); // the reader notices and has the last word
             }
         });
@@ -233,6 +239,7 @@ impl Shared {
             paused: false,
             queue: VecDeque::new(),
             writer: false,
+            end: None,
         };
         Arc::new(Self { conn, state: Mutex::new(state), to_write: Condvar::new(), to_read: Condvar::new() })
     }
@@ -275,7 +282,7 @@ impl Shared {
     fn read_to_the_end(&self, socket: &Socket, wiring: &Wiring) -> StreamEnd {
         let end = read(self, socket, wiring);
         self.kill();
-        end
+        self.lock().end.unwrap_or(end)
     }
 
     /// Ends both threads, wherever they wait: in a system call or here.

@@ -77,7 +77,7 @@ impl World {
             | Step::Arrived { end, .. }
             | Step::Readable { end }
             | Step::Retransmit { end }
-            | Step::Closed { end }
+            | Step::Closed { end, .. }
             | Step::Lingered { end }
             | Step::ScriptTimer { end } => of(end),
             Step::FaultEnds { .. }

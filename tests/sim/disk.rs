@@ -68,6 +68,8 @@ pub(crate) struct Disk {
     pub(crate) profile: DiskProfile,
     /// Whether any read gave wrong bytes.
     pub(crate) ever_flipped: bool,
+    /// Whether somebody else has changed a file.
+    pub(crate) meddled_with: bool,
     files: BTreeMap<String, File>,
     /// What a power failure leaves of them for certain: their state at the last sync.
     synced: BTreeMap<String, File>,

@@ -144,7 +144,7 @@ impl Node {
 
     /// Whether it never sends a wrong byte: an engine whose disk gives back what was written.
     pub(crate) fn is_honest(&self) -> bool {
-        self.engine().is_some_and(|engine| !engine.disk.ever_flipped)
+        self.engine().is_some_and(|engine| !engine.disk.ever_flipped && !engine.disk.meddled_with)
     }
 
     pub(crate) fn engine(&self) -> Option<&EngineNode> {

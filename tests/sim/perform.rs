@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pieceful_core::disk::DiskError;
-use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment};
+use pieceful_core::engine::{Call, Event, FetchError, Input, Output, ResolveError, Segment, StreamEnd};
 
 use crate::nth::{LATE, Operation};
 use crate::queue::Step;
@@ -49,7 +49,7 @@ impl World {
             Step::Readable { end } => self.arrived(end, Vec::new()),
             Step::Retransmit { end } => self.retransmit(end),
             Step::Fin { end, reset } => self.fin(end, reset),
-            Step::Closed { end } => self.closed_as_told(end),
+            Step::Closed { end, how } => self.told_closed(end, how),
             Step::Lingered { end } => self.lingered(end),
             Step::ScriptTimer { end } => self.script_woken(end),
             Step::Dial { node, to } => self.dial(node, to, Holder::Script),
@@ -143,7 +143,8 @@ impl World {
             let output = engine.poll();
             assert!(engine.breaches().is_none(), "the simulator broke the contract: {:?}", engine.breaches());
             let disk = &owner.disk;
-            let mut checked = owner.checker.output(&output, &|data: &Data, piece| disk.holds(data, piece));
+            let holds = |data: &Data, piece| disk.meddled_with || disk.holds(data, piece);
+            let mut checked = owner.checker.output(&output, &holds);
             if matches!((&output, &checked), (Output::Idle { .. }, Ok(_))) {
                 checked = owner.checker.drained(engine).map(|()| None);
             }
@@ -175,7 +176,8 @@ impl World {
                 let bytes = match segment {
                     Segment::Bytes(bytes) => Ok(bytes),
                     Segment::Block { torrent, block } => {
-                        owner.disk.read_for_sending(torrent, block, &mut self.rng)
+                        let read = owner.disk.read_for_sending(torrent, block, &mut self.rng);
+                        read.map_err(|_| StreamEnd::Unreadable(block.piece))
                     }
                 };
                 let end = owner.conns.get(&conn).copied();
@@ -187,7 +189,7 @@ impl World {
                         }
                     }
                     (Some(end), Ok(bytes)) => self.send(end, bytes),
-                    (Some(end), Err(_)) => self.close_now(end),
+                    (Some(end), Err(how)) => self.close_now(end, how),
                     (None, _) => {}
                 }
             }

@@ -46,7 +46,7 @@ pub(crate) enum Step {
     /// The other side closed.
     Fin { end: EndId, reset: bool },
     /// This end has closed as its owner asked.
-    Closed { end: EndId },
+    Closed { end: EndId, how: StreamEnd },
     /// This end was to be closed once all is sent, and has had time for it.
     Lingered { end: EndId },
     /// A scripted peer asked to be woken.

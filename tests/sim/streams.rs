@@ -114,26 +114,26 @@ impl World {
                 self.tcp.finish(end, true, &mut net!(self));
                 self.queue.after(LINGER_TIME, Step::Lingered { end });
             }
-            CloseHow::Now => self.close_now(end),
+            CloseHow::Now => self.close_now(end, StreamEnd::Finished),
         }
     }
 
     /// The other side has not taken the last bytes in all that time: as a driver does, nobody waits for it any longer.
     pub(crate) fn lingered(&mut self, end: EndId) {
         if self.tcp.end(end).holder != Holder::Nobody {
-            self.close_now(end);
+            self.close_now(end, StreamEnd::Finished);
         }
     }
 
     /// Ends the connection from this side; its owner hears of it a moment later, as a driver's would.
-    pub(crate) fn close_now(&mut self, end: EndId) {
+    pub(crate) fn close_now(&mut self, end: EndId, how: StreamEnd) {
         let holder = self.tcp.end(end).holder;
         let reset = self.rng.below(2) == 0;
         self.tcp.cut(end, reset, &mut net!(self));
         self.tcp.end_mut(end).holder = holder;
         self.tcp.end_mut(end).reading = false;
         let late = Duration::from_micros(self.rng.below(500).into());
-        self.queue.after(late, Step::Closed { end });
+        self.queue.after(late, Step::Closed { end, how });
     }
 
     /// Cuts a connection whose owner is not there any more.
@@ -219,10 +219,6 @@ impl World {
         }
         self.tcp.end_mut(end).fin_arrived = true;
         self.arrived(end, Vec::new());
-    }
-
-    pub(crate) fn closed_as_told(&mut self, end: EndId) {
-        self.told_closed(end, StreamEnd::Finished);
     }
 
     /// Tells whoever holds this end that it is over, once.

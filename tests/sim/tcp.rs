@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use pieceful_core::engine::StreamEnd;
 use pieceful_core::id::ConnId;
 use pieceful_core::rng::Rng;
 use pieceful_core::time::Instant;
@@ -248,7 +249,7 @@ impl Tcp {
             }
             if end.closing {
                 end.closing = false;
-                net.queue.at(now, Step::Closed { end: id });
+                net.queue.at(now, Step::Closed { end: id, how: StreamEnd::Finished });
             }
         }
     }

@@ -491,9 +491,12 @@ impl World {
         self.engine_node_mut(name).disk.preload(data, pieces);
     }
 
-    /// Puts a file on the node's disk, behind its engine's back.
+    /// Puts a file on the node's disk, behind its engine's back: what the engine says of its files from now on is not
+    /// held against it.
     pub fn put_file(&mut self, name: &str, path: &str, contents: bytes::Bytes) {
-        self.engine_node_mut(name).disk.put(path, contents);
+        let disk = &mut self.engine_node_mut(name).disk;
+        disk.put(path, contents);
+        disk.meddled_with = true;
     }
 
     /// Makes a node's disk behave in another way from now on.

@@ -75,7 +75,7 @@ fn a_wrong_byte_on_disk_costs_one_piece() {
 fn a_full_disk_stops_the_torrent_and_more_room_lets_it_go_on() {
     let mut world =
         World::new(25).seed("alice").leecher("bob").with(|spec| spec.disk.capacity = Some(1 << 20));
-    world.run_until(|w| w.saw("bob", |event| matches!(event, Event::Failed { .. })), MINUTES);
+    world.run_until(|w| w.saw("bob", |event| matches!(event, Event::NoSpace { .. })), MINUTES);
     world.run_for(Duration::from_secs(30));
     let before = world.status("bob").traffic.payload_down;
     world.run_for(Duration::from_secs(120));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pieceful_core::engine::{Event, TorrentState};
+use pieceful_core::engine::{Event, TorrentError, TorrentState};
 use pieceful_tests::{Data, Fault, Link, World};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -151,4 +151,37 @@ fn peers_that_were_of_use_are_asked_again_with_nobody_else_to_name_them() {
     world.begin_with("bob", |spec| spec.introduced = false);
     world.restart("bob");
     world.run_until(|w| w.complete("bob"), HOUR);
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_served_is_noticed_and_what_it_lost_is_fetched_again() {
+    for direct in [false, true] {
+        // What the test does to the files breaks every rule there is.
+        let mut world = swarm(8).unwatched().leecher("carol").with(|spec| spec.starts = seconds(300));
+        world.begin_with("alice", |spec| spec.config.direct_blocks = direct);
+        world.begin_with("bob", |spec| spec.config.direct_blocks = direct);
+        world.run_until(|w| w.complete("bob"), seconds(290));
+        world.run_for(seconds(1));
+        let path = world.torrent().layout.files()[0].path.as_ref().expect("no padding").to_string();
+        world.put_file("bob", &path, world.torrent().file(0).slice(..100_000));
+        world.run_until(|w| w.saw("bob", |event| matches!(event, Event::FilesChanged { .. })), HOUR);
+        world.run_until(|w| w.holds_everything("bob") && w.holds_everything("carol"), HOUR);
+        world
+            .run_until(|w| w.status_is("carol", |status| status.state == TorrentState::Seeding), seconds(10));
+        assert!(!world.banned("carol", "alice"), "direct {direct}");
+    }
+}
+
+#[test]
+fn a_torrent_that_is_only_served_fails_by_name_when_its_files_are_gone() {
+    let mut world = swarm(9).unwatched();
+    world.begin_with("alice", |spec| spec.serve_only = true);
+    world.run_for(seconds(10));
+    for file in [0, 1] {
+        let path = world.torrent().layout.files()[file].path.as_ref().expect("no padding").to_string();
+        world.put_file("alice", &path, Bytes::new());
+    }
+    let failed =
+        |event: &Event| matches!(event, Event::Failed { error: TorrentError::Incomplete { .. }, .. });
+    world.run_until(|w| w.saw("alice", failed), seconds(60));
 }

@@ -38,7 +38,7 @@ pub(super) fn answers(task: &Task, result: &Result<DiskDone, DiskError>) -> bool
         (Task::Write(_), DiskDone::Written)
         | (Task::Open, DiskDone::Opened(_))
         | (Task::Prepare, DiskDone::Prepared)
-        | (Task::Check(_) | Task::Verify(_), DiskDone::Hashed(_))
+        | (Task::Check(_) | Task::Verify(_) | Task::Recheck(_), DiskDone::Hashed(_))
         | (Task::Evidence(_) | Task::Compare(_), DiskDone::BlocksHashed(_))
         | (Task::Sync, DiskDone::Synced(_))
         | (Task::Close, DiskDone::Closed) => true,

@@ -23,6 +23,9 @@ pub enum StreamEnd {
     /// No route, no network, no such address family here.
     #[error("unreachable")]
     Unreachable,
+    /// A block of this piece was to be sent, and could not be read from its file: the files are looked at anew.
+    #[error("closed by us: piece {0} cannot be read")]
+    Unreadable(PieceIndex),
     /// Any other failure of the socket.
     #[error("failed")]
     Failed,

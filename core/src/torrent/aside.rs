@@ -24,8 +24,8 @@ impl Torrent {
             let had = |piece: u32| self.picker.have().get(PieceIndex(piece));
             let had = self.layout.pieces_of(number).any(had);
             let begun = self.begun && self.begun_files.wants(number) && !before.contains(&number);
-            // One that is not wanted is not cut either.
-            let too_long = len > file.len && (self.selection.wants(number) || !had);
+            // One that is not wanted is not cut either, nor one that is only served.
+            let too_long = !self.serve_only && len > file.len && (self.selection.wants(number) || !had);
             if too_long || has_data && file.len > 0 && !had && !begun {
                 self.others.insert(number);
             }

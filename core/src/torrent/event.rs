@@ -59,6 +59,14 @@ pub enum Event {
         /// Why.
         error: TorrentError,
     },
+    /// A piece that was there is not there any more, or is another: somebody has changed the files. Peers are let go, and
+    /// the files are looked at anew.
+    FilesChanged {
+        /// Which torrent.
+        torrent: TorrentId,
+        /// Which piece showed it.
+        piece: PieceIndex,
+    },
     /// The disk is full, or the system has no more open files to give: the torrent asks for nothing more, serves what it
     /// has, and tries again every 30 s.
     NoSpace {

@@ -10,6 +10,7 @@ mod aside;
 mod canonical;
 mod check;
 mod checking;
+mod doubt;
 mod download;
 mod error;
 mod event;
@@ -167,6 +168,8 @@ pub struct Torrent {
     disk_pending: u32,
     saving: Saving,
     space: Space,
+    /// Pieces we have that are being looked at again.
+    doubted: Vec<PieceIndex>,
     /// The last piece came from a peer, so that it is a download that is complete.
     fetched_all: bool,
     past: Past,
@@ -261,6 +264,8 @@ pub enum Task {
     Serve(PeerKey, Block),
     /// To find out whether a piece on disk is right, at the start.
     Check(PieceIndex),
+    /// To find out whether a piece that we have is there still.
+    Recheck(PieceIndex),
     /// To find out whether a downloaded piece is right.
     Verify(PieceIndex),
     /// To remember what the blocks of a wrong piece were.
@@ -405,6 +410,7 @@ impl Torrent {
             disk_pending: 0,
             saving: Saving::default(),
             space: Space::default(),
+            doubted: Vec::new(),
             serve_waiting: VecDeque::new(),
             serve_again: None,
             upload: Bucket::new(spec.rates.upload),

@@ -56,10 +56,14 @@ impl Torrent {
             (Task::Serve(peer, block), result) => {
                 let data = match result {
                     Ok(DiskDone::Read(data)) => Some(data),
-                    _ => None,
+                    _ => {
+                        self.doubt(block.piece, turn);
+                        None
+                    }
                 };
                 self.read_for(peer, block, data, turn);
             }
+            (Task::Recheck(piece), result) => self.rechecked(piece, result, turn),
             (Task::Evidence(_) | Task::Compare(_), _) => {}
             (Task::Sync, Err(error)) => self.not_synced(error, turn),
             (_, Err(error)) => self.fail(error.into(), turn),

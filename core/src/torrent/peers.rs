@@ -134,6 +134,9 @@ impl Torrent {
     /// The stream ended by itself.
     pub fn closed(&mut self, key: PeerKey, end: StreamEnd, turn: &mut Turn<'_>) {
         self.forget(key, CloseReason::Stream(end), turn);
+        if let StreamEnd::Unreadable(piece) = end {
+            self.doubt(piece, turn);
+        }
     }
 
     /// A peer's deadline has come.

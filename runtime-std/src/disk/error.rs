@@ -1,8 +1,10 @@
 //! What the system's error numbers mean to the engine.
 
+use std::io;
 use std::path::Path;
 
 use pieceful_core::disk::{DiskError, DiskErrorKind};
+use pieceful_core::id::PieceIndex;
 use rustix::io::Errno;
 
 /// The failure `errno` at `path`, which is file number `file` of the layout.
@@ -65,5 +67,20 @@ fn kind(errno: Errno) -> DiskErrorKind {
         Errno::NOENT => DiskErrorKind::Missing,
         Errno::MFILE | Errno::NFILE => DiskErrorKind::TooManyOpen,
         _ => DiskErrorKind::Io,
+    }
+}
+
+/// A block that was to be sent to a peer could not be read from its file, after its header had left.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("piece {0} cannot be read")]
+pub struct Unreadable(pub PieceIndex);
+
+impl Unreadable {
+    /// What becomes of an error that came while a block of `piece` was sent: it may be the socket's as well as the file's.
+    #[must_use]
+    pub fn or_socket(piece: PieceIndex, error: io::Error) -> io::Error {
+        let is_files =
+            error.kind() == io::ErrorKind::UnexpectedEof || Errno::from_io_error(&error) == Some(Errno::IO);
+        if is_files { io::Error::other(Self(piece)) } else { error }
     }
 }

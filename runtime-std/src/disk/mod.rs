@@ -54,6 +54,7 @@ mod worker;
 mod write;
 
 use claims::Claims;
+pub use error::Unreadable;
 use files::TorrentFiles;
 use folder::Folder;
 use handles::{Hand, Handles};

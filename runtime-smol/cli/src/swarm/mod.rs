@@ -441,6 +441,7 @@ fn subject(event: &Event) -> Option<TorrentId> {
         | Event::Finished { torrent }
         | Event::SeedingDone { torrent }
         | Event::Failed { torrent, .. }
+        | Event::FilesChanged { torrent, .. }
         | Event::NoSpace { torrent, .. }
         | Event::SpaceAgain { torrent }
         | Event::PieceFailed { torrent, .. }

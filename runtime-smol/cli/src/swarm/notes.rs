@@ -70,6 +70,7 @@ impl Notes {
                 .insert(peer.ip())
                 .then(|| format!("peer {peer} sent wrong data and is not asked again"))?,
             Event::SavedRefused { error, .. } => format!("{error}; all files are checked instead"),
+            Event::FilesChanged { .. } => String::from("files have changed on disk, checking them"),
             Event::NoSpace { error, .. } => format!("{error}; waiting for it, trying again every 30 s"),
             Event::SpaceAgain { .. } => String::from("there is space again, going on"),
             Event::MetadataFailed { .. } => String::from("the metadata arrived damaged, fetching it again"),
