@@ -11,8 +11,10 @@ use pieceful_core::rng::{Rng, Seed};
 use slotmap::SlotMap;
 
 mod endgame;
+mod piece;
 
 use endgame::pace;
+use piece::{Cell, Piece};
 
 /// Runs the target on `data`.
 pub fn run(data: &[u8]) {
@@ -96,71 +98,6 @@ pub fn replay(shape: Shape, ops: &[Op]) {
 const OPS_MAX: usize = 2_000;
 
 const PEERS: usize = 5;
-
-#[derive(Clone, Debug, PartialEq)]
-enum Cell {
-    Open,
-    Asked(Vec<usize>),
-    Writing(PeerKey),
-    Written(PeerKey),
-}
-
-impl Cell {
-    fn owners(&self) -> &[usize] {
-        match self {
-            Self::Asked(owners) => owners,
-            Self::Open | Self::Writing(_) | Self::Written(_) => &[],
-        }
-    }
-
-    fn sender(&self) -> Option<PeerKey> {
-        match self {
-            Self::Writing(peer) | Self::Written(peer) => Some(*peer),
-            Self::Open | Self::Asked(_) => None,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Piece {
-    cells: Vec<Cell>,
-    have: bool,
-    priority: Priority,
-    alone: bool,
-    /// Of a piece alone: whose it is.
-    lead: Option<PeerKey>,
-    count: u32,
-}
-
-impl Piece {
-    fn needed(&self) -> bool {
-        !self.have && self.priority != Priority::Skip
-    }
-
-    fn begun(&self) -> bool {
-        self.cells.iter().any(|cell| *cell != Cell::Open)
-    }
-
-    fn asked(&self) -> bool {
-        self.cells.iter().any(|cell| !cell.owners().is_empty())
-    }
-
-    fn complete(&self) -> bool {
-        self.cells.iter().all(|cell| cell.sender().is_some())
-    }
-
-    fn reset(&mut self) {
-        self.cells.fill(Cell::Open);
-        self.lead = None;
-    }
-
-    /// Forgets whose it is once there is nothing of it.
-    fn settle(&mut self) {
-        if !self.begun() {
-            self.lead = None;
-        }
-    }
-}
 
 struct Peer {
     key: PeerKey,
