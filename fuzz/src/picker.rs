@@ -12,6 +12,7 @@ use slotmap::SlotMap;
 
 mod endgame;
 mod piece;
+mod window;
 
 use endgame::pace;
 use piece::{Cell, Piece};
@@ -404,18 +405,6 @@ impl Both {
                 assert!(rank(piece, it) <= rank(index, other), "{piece} begun before {index}");
             }
         }
-    }
-
-    /// Whether the first piece for a peer lies in the window, or is of high priority.
-    fn comes_in_order(&self, has: Has<'_>) -> bool {
-        let pieces = || self.pieces.iter().enumerate().filter(|(_, piece)| piece.needed());
-        let fresh =
-            pieces().filter(|(index, piece)| !piece.begun() && has.contains(PieceIndex(*index as u32)));
-        let first = fresh.min_by_key(|(index, piece)| (core::cmp::Reverse(piece.priority), *index));
-        let start = pieces().next().map_or(0, |(index, _)| index);
-        first.is_some_and(|(index, piece)| {
-            piece.priority == Priority::High || ((index - start) as u32) < self.window
-        })
     }
 
     fn may_take_part(&self, at: usize, piece: &Piece) -> bool {

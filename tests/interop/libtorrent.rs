@@ -82,6 +82,12 @@ impl Libtorrent {
         listen_to(&self.process, event, |_| true, place)
     }
 
+    /// Waits until it has downloaded so many bytes; it has to be watched.
+    pub(crate) fn wait_done(&self, bytes: u64, place: &Place) -> Result<()> {
+        let it = |said: &Value| said["done"].as_u64().is_some_and(|done| done >= bytes);
+        listen_to(&self.process, "progress", it, place).map(drop)
+    }
+
     /// Waits until it has shaken hands with this peer, whose address it has from `source`, if it says so.
     pub(crate) fn wait_met(&self, peer: SocketAddr, source: Option<&str>, place: &Place) -> Result<()> {
         let from = |said: &Value, source: &str| {

@@ -7,6 +7,7 @@
 
 mod aria2;
 mod capture;
+mod choice;
 mod http;
 mod libtorrent;
 mod meeting;
@@ -143,7 +144,7 @@ fn cases() -> Vec<Case> {
     let uploads = UPLOADS.into_iter().flat_map(|(program, dialling, recipe)| {
         [Driver::Std, Driver::Smol].map(|driver| upload_case(program, dialling, recipe, driver))
     });
-    let meeting = meeting::cases().into_iter().chain(private::cases());
+    let meeting = meeting::cases().into_iter().chain(private::cases()).chain(choice::cases());
     seeding::cases().into_iter().chain(meeting).chain(uploads).chain(downloads).collect()
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pieceful_core::engine::{AddTorrent, DhtConfig, Event, TorrentState, TorrentStatus, What};
+use pieceful_core::engine::{AddTorrent, DhtConfig, Event, Selection, TorrentState, TorrentStatus, What};
 use pieceful_core::id::TorrentId;
 use pieceful_core::metainfo::Magnet;
 use pieceful_std::{Options, SessionEvent};
@@ -36,6 +36,8 @@ pub(crate) struct Told {
     pub(crate) lsd: bool,
     /// Where to listen, if not at the usual address.
     pub(crate) listen: Option<IpAddr>,
+    /// The files to download, by number; all, if there are none.
+    pub(crate) files: Vec<u32>,
     /// Bytes per second.
     pub(crate) max_upload: Option<u64>,
 }
@@ -61,6 +63,14 @@ impl Told {
         if let Some(rate) = self.max_upload {
             command.arg("--max-upload").arg(rate.to_string());
         }
+        for file in &self.files {
+            command.arg("--files").arg(file.to_string());
+        }
+    }
+
+    fn selection(&self) -> Option<Selection> {
+        let files = self.files.iter().map(|&file| file..=file);
+        (!self.files.is_empty()).then(|| Selection::only(files))
     }
 
     /// What a session is told by its options.
@@ -163,6 +173,7 @@ impl Ours {
         let spec = AddTorrent {
             peers: told.peers.clone(),
             trackers: told.trackers.clone(),
+            files: told.selection(),
             ..AddTorrent::new(what)
         };
         let (session, torrent) = match driver {
@@ -199,7 +210,7 @@ impl Ours {
         }
     }
 
-    /// Waits until every piece is there: found on disk or downloaded, and verified.
+    /// Waits until every piece is there that is wanted: found on disk or downloaded, and verified.
     pub(crate) fn until_complete(mut self, place: &Place) -> Result<Self> {
         loop {
             let left = place.left("waiting for our download").map_err(|error| error.and(self.tell()))?;
@@ -215,7 +226,8 @@ impl Ours {
             }
             if finished {
                 let status = self.status()?;
-                let whole = (status.state, status.bytes_done) == (TorrentState::Seeding, status.bytes_total);
+                let wanted = status.wanted;
+                let whole = (status.state, wanted.bytes_done) == (TorrentState::Seeding, wanted.bytes_total);
                 return if whole {
                     Ok(self)
                 } else {

@@ -224,3 +224,24 @@ fn in_sequential_order_both_ends_of_each_wanted_file_come_first_and_then_its_mid
     };
     assert!(middle.iter().all(|piece| moved(piece) <= 2), "{came:?}");
 }
+
+#[test]
+fn a_file_that_was_begun_is_known_for_ours_whatever_was_wanted_when_the_power_failed() {
+    let data = Data::random(51, &[("two/a", 400_000), ("two/b", 400_000)], 512 << 10);
+    let mut world =
+        World::new(712).data(data).seed("alice").with(|spec| spec.link.up = 50 << 10).leecher("bob");
+    let down = |w: &World, bytes: u64| w.status_is("bob", |status| status.traffic.payload_down > bytes);
+    // Skipped with some of its only piece on disk, and wanted again in the next run.
+    world.run_until(|w| down(w, 100_000), MINUTES);
+    world.command("bob", |id| Call::SetFiles(id, Selection::only([])));
+    world.run_for(Duration::from_secs(20));
+    world.restart("bob");
+    world.run_for(Duration::from_secs(1));
+    world.command("bob", |id| Call::SetFiles(id, Selection::all()));
+    // Wanted once more, and off before anything is whole.
+    world.run_until(|w| down(w, 50_000), MINUTES);
+    world.restart("bob");
+    world.run_for(Duration::from_secs(1));
+    world.run_until(|w| w.complete("bob"), MINUTES);
+    assert!(!world.saw("bob", |event| matches!(event, Event::Failed { .. })));
+}

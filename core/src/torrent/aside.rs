@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use super::{Selection, Torrent};
+use super::{Selection, Torrent, Turn};
 use crate::disk::Existing;
 use crate::id::{Block, PieceIndex};
 
@@ -33,13 +33,17 @@ impl Torrent {
         self.set_aside();
     }
 
-    /// The files that are wanted are going to be written to: whatever they hold from now on is ours.
-    pub(super) fn begin_files(&mut self) {
-        if !self.begun {
-            self.begun_files = Selection::only([]);
-        }
-        self.begun_files.want_all_of(&self.selection);
+    /// The files that are wanted are going to be written to: whatever they hold from now on is ours, and a later run
+    /// has to know that before they hold anything.
+    pub(super) fn begin_files(&mut self, turn: &mut Turn<'_>) {
+        let mut begun = if self.begun { self.begun_files.clone() } else { Selection::only([]) };
+        begun.want_all_of(&self.selection);
+        let more = begun != self.begun_files;
+        self.begun_files = begun;
         self.others.retain(|file| !self.selection.wants(*file));
+        if !self.is_finished() && (more || !self.begun) {
+            self.save_begun(turn);
+        }
     }
 
     /// Somebody else's file that is wanted now.

@@ -127,21 +127,13 @@ impl Torrent {
         if let Some(path) = self.others_wanted() {
             return self.fail(TorrentError::OtherData { path }, turn);
         }
-        self.begin_files();
-        self.remember_begun(turn);
+        self.begin_files(turn);
         let files = self.to_prepare(&check.existing);
         let aside = |(number, file): (u32, &Existing)| {
             matches!(file, Existing::Aside { .. }) && !self.aside.contains(&number)
         };
         let moves = (0..).zip(&check.existing).any(aside);
         self.prepare(moves || !self.is_finished(), files, turn);
-    }
-
-    /// Remembers for a later run that the files are ours, as long as they may not be durable.
-    pub(super) fn remember_begun(&mut self, turn: &mut Turn<'_>) {
-        if !self.is_finished() && !self.begun {
-            self.save_begun(turn);
-        }
     }
 
     pub(super) fn prepare(&mut self, writes: bool, files: Vec<u32>, turn: &mut Turn<'_>) {

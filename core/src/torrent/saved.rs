@@ -67,6 +67,8 @@ pub struct Saved {
     pub(super) peers: Vec<SocketAddr>,
     /// Which files were wanted.
     pub(super) selection: Selection,
+    /// Which files some run has begun to write to.
+    pub(super) begun: Selection,
     /// It was complete, so that nothing it has may be overwritten.
     pub(super) complete: bool,
     /// It stood still.
@@ -104,6 +106,7 @@ impl Saved {
             blocks: read_blocks(part("blocks")?).ok_or(SavedError::Part("blocks"))?,
             stamps: stamps.0.iter().map(|stamp| u32::from_be_bytes(*stamp)).collect(),
             selection: read_selection(part("selection")?).ok_or(SavedError::Part("selection"))?,
+            begun: read_selection(part("begun")?).ok_or(SavedError::Part("begun"))?,
             downloaded: number("downloaded")?,
             uploaded: number("uploaded")?,
             peers: peers.take(PEERS_MAX).collect(),
@@ -130,6 +133,7 @@ impl Saved {
             d.bytes(b"blocks", &write_blocks(&self.blocks));
             d.bytes(b"files", &stamps);
             d.bytes(b"selection", &write_selection(&self.selection));
+            d.bytes(b"begun", &write_selection(&self.begun));
             d.int(b"downloaded", number(self.downloaded));
             d.int(b"uploaded", number(self.uploaded));
             d.bytes(b"peers", &v4);
@@ -188,7 +192,7 @@ fn read_blocks(mut bytes: &[u8]) -> Option<Vec<(PieceIndex, Vec<u8>)>> {
 }
 
 /// Runs of files that are remembered. Whoever chooses a greater muddle is asked for it again.
-const RUNS_MAX: usize = 2048;
+const RUNS_MAX: usize = 1024;
 
 fn write_selection(selection: &Selection) -> Vec<u8> {
     let runs = selection.runs();
@@ -311,6 +315,7 @@ mod tests {
             uploaded: 5,
             peers: vec!["1.2.3.4:5".parse().unwrap(), "[2001:db8::1]:6".parse().unwrap()],
             selection: Selection::only([1..=3, 9..=9]),
+            begun: Selection::only([2..=9]),
             complete: false,
             paused: true,
             ..Saved::default()

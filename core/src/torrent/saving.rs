@@ -95,9 +95,9 @@ impl Torrent {
         if check {
             saved.stamps.clear(); // no file is known again
         }
-        self.begun_files = core::mem::take(&mut saved.selection);
+        self.begun_files = core::mem::take(&mut saved.begun);
         if !chosen {
-            self.selection = self.begun_files.clone();
+            self.selection = core::mem::take(&mut saved.selection);
         }
         self.saving.earlier = Some(Box::new(saved));
     }
@@ -235,6 +235,7 @@ impl Torrent {
             complete: what.have.is_full(),
             paused: said.2,
             selection: self.selection.clone(),
+            begun: self.begun_files.clone(),
             ..Saved::default()
         };
         for (piece, blocks) in &what.blocks {

@@ -99,10 +99,9 @@ impl Torrent {
         if let Some(path) = self.others_wanted() {
             return self.fail(TorrentError::OtherData { path }, turn);
         }
-        self.begin_files();
+        self.begin_files(turn);
         let changed = self.set_aside().is_some();
         if !newly.is_empty() {
-            self.remember_begun(turn);
             self.prepare(true, newly, turn);
         } else if changed {
             self.prepare(self.writes, newly, turn);

@@ -149,7 +149,6 @@ impl TorrentFiles {
         for file in placed {
             if let Some(parts) = &parts {
                 self.move_out(parts, file)?;
-                self.mark_written(file); // for its stamp to be told
             }
             aside.files.remove(&file);
         }
@@ -184,7 +183,9 @@ impl TorrentFiles {
             }
         }
         let parent = std::path::Path::new(path.as_str()).parent().unwrap_or_else(|| std::path::Path::new(""));
-        self.folder.sync_names(parent).map_err(failed)
+        self.folder.sync_names(parent).map_err(failed)?;
+        self.mark_written(file); // for its stamp to be told
+        Ok(())
     }
 }
 

@@ -66,6 +66,21 @@ fn what_is_aside_is_not_created_and_is_moved_when_it_is_wanted() {
 }
 
 #[test]
+fn a_file_of_which_nothing_was_kept_is_not_looked_for_when_all_is_made_durable() {
+    let files = [file("t/a", 40_000), file("t/b", 90_000), file("t/c", 40_000), file("t/d", 20_000)];
+    let mut rig = Rig::opened(1, with_parts(32_768, files));
+    rig.act(prepare(&[1, 2])).unwrap();
+    rig.write(block(0, 0, 16_384), &noise(5, 16_384)).unwrap();
+    rig.write(block(1, 16_384, 16_384), &noise(6, 16_384)).unwrap();
+    rig.act(prepare(&[])).unwrap();
+    let Ok(DiskDone::Synced(synced)) = rig.act(DiskAction::Sync) else { panic!("there is nothing missing") };
+    let mut names: Vec<u32> = synced.iter().map(|synced| synced.file).collect();
+    names.sort_unstable();
+    assert_eq!(names, [0, 1]);
+    assert!(!rig.path().join("t/c").exists());
+}
+
+#[test]
 fn the_next_run_is_told_what_is_kept_of_a_file_that_is_not_there() {
     let data = noise(2, 150_000);
     let mut rig = Rig::opened(1, three());
