@@ -195,15 +195,12 @@ fn keep_users(candidates: &[Candidate], slots: u32, out: &mut Vec<PeerKey>) {
     out.extend(using.iter().take(slots as usize).map(|peer| peer.key));
 }
 
+/// Gives the slots that are left to those who rank highest and have none.
 fn fill(ranked: Vec<PeerKey>, slots: u32, out: &mut Vec<PeerKey>) {
-    for key in ranked {
-        if out.len() >= slots as usize {
-            return;
-        }
-        if !out.contains(&key) {
-            out.push(key);
-        }
-    }
+    let left = (slots as usize).saturating_sub(out.len());
+    let mut taken = out.clone();
+    taken.sort_unstable();
+    out.extend(ranked.into_iter().filter(|key| taken.binary_search(key).is_err()).take(left));
 }
 
 #[cfg(test)]

@@ -202,8 +202,9 @@ impl Torrent {
         let slots = turn.slots.claim(now, self.id, wanted.min(most)).min(most);
         let mut unchoked = core::mem::take(&mut self.unchoked);
         if self.choker.tick(now, &candidates, slots, mode, turn.rng, &mut unchoked) {
+            unchoked.sort_unstable();
             for candidate in &candidates {
-                self.set_choked(candidate.key, !unchoked.contains(&candidate.key), now);
+                self.set_choked(candidate.key, unchoked.binary_search(&candidate.key).is_err(), now);
                 self.flush(candidate.key, turn);
             }
         }
