@@ -12,7 +12,7 @@ impl Peer {
     /// Queues a request it made. `ours`: the block lies inside a piece that we have.
     pub fn admit(&mut self, block: Block, ours: bool) -> Result<(), CloseReason> {
         let len = u64::from(block.len);
-        let given = self.choked && self.allows.contains(&block.piece) && self.allows_bytes >= len;
+        let given = self.choked && self.allows_bytes >= len && self.allows.contains(&block.piece);
         let request = match (ours, !self.choked || given) {
             (false, _) => Request::Invalid,
             (true, false) => Request::WhileChoked,

@@ -112,6 +112,8 @@ pub struct Peer {
     limits: Limits,
     /// What the peer has; told by a bitfield, then by `have`.
     has: Bitfield,
+    /// What it says it has, as long as nobody knows how many pieces there are.
+    early: Option<Box<Early>>,
     up: Meter,
     outgoing: Outgoing,
     serving: Serving,
@@ -131,8 +133,6 @@ pub struct Peer {
     allows: Vec<PieceIndex>,
     /// How often it says what is heeded only so often, once it has.
     gossip: Option<Box<Gossip>>,
-    /// What it says it has, as long as nobody knows how many pieces there are.
-    early: Option<Box<Early>>,
 }
 
 #[derive(Debug)]
