@@ -210,6 +210,10 @@ impl Bitfield {
         self.recount();
     }
 
+    pub(crate) fn foresee(&self) -> u64 {
+        self.words.first().copied().unwrap_or_default()
+    }
+
     /// All words, those of a set that keeps none as well.
     fn words(&self) -> impl Iterator<Item = u64> + '_ {
         let kept = self.words.iter().copied();

@@ -136,6 +136,7 @@ async fn run(mut parts: Parts, executor: Rc<LocalExecutor<'static>>, orders: Rec
         }
         host.wait([wake, stop_by].into_iter().flatten().min()).await;
         host.shared.inbox.take(TURN_MAX, &mut items);
+        engine.foresee(items.iter().filter_map(Item::conn));
         for item in items.drain(..) {
             host.handle(&mut engine, item, &mut stop_by);
         }

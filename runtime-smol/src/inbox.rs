@@ -31,6 +31,17 @@ pub(crate) enum Item {
     Command(Command),
 }
 
+impl Item {
+    /// The connection that it is about.
+    pub(crate) const fn conn(&self) -> Option<ConnId> {
+        match self {
+            Self::Input(input) => input.conn(),
+            Self::Writable(conn) => Some(*conn),
+            Self::Datagram(..) | Self::Accepted(..) | Self::Command(_) => None,
+        }
+    }
+}
+
 /// Something to read from the engine, on its thread.
 pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 

@@ -56,6 +56,16 @@ pub(crate) enum Message {
     Command(Command),
 }
 
+impl Message {
+    /// The connection that it is about.
+    const fn conn(&self) -> Option<ConnId> {
+        match self {
+            Self::Input(input) => input.conn(),
+            _ => None,
+        }
+    }
+}
+
 /// Something to read from the engine, on its thread.
 pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 
@@ -184,7 +194,9 @@ fn run(mut engine: Recorded, mut host: Host, inbox: &Receiver<Message>) -> Outco
         if stop_by.is_some_and(|at| at <= host.clock.now()) {
             return host.close(inbox, Err(StopError::TimedOut));
         }
-        for message in host.wait(inbox, [wake, stop_by].into_iter().flatten().min()) {
+        let messages = host.wait(inbox, [wake, stop_by].into_iter().flatten().min());
+        engine.foresee(messages.iter().filter_map(Message::conn));
+        for message in messages {
             host.handle(&mut engine, message, &mut stop_by);
         }
         host.settle(&mut engine);

@@ -73,6 +73,20 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// The connection that it happened on, if it is one.
+    #[must_use]
+    pub const fn conn(&self) -> Option<ConnId> {
+        match self {
+            Self::Connected { conn }
+            | Self::Received { conn, .. }
+            | Self::Sent { conn, .. }
+            | Self::Closed { conn, .. } => Some(*conn),
+            Self::Datagram { .. } | Self::Disk { .. } | Self::Resolved { .. } | Self::Fetched { .. } => None,
+        }
+    }
+}
+
 pub use crate::peer::StreamEnd;
 
 /// The answer to an HTTP request.

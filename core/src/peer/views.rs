@@ -9,6 +9,17 @@ use crate::wire::extended::ExtendedHandshake;
 use core::time::Duration;
 
 impl Peer {
+    /// Looks at something in every part of memory that a message needs. What comes of it means nothing.
+    pub(crate) fn foresee(&self) -> u64 {
+        self.heard.as_micros()
+            ^ self.up.foresee()
+            ^ self.outgoing.last.as_micros()
+            ^ self.totals.payload_down
+            ^ self.allows_bytes
+            ^ self.decoder.buffered() as u64
+            ^ self.has.foresee()
+    }
+
     /// The pieces it has.
     #[must_use]
     pub const fn has(&self) -> &Bitfield {

@@ -47,6 +47,10 @@ impl Meter {
         then.average.saturating_mul(WEIGHT) / FRACTION
     }
 
+    pub(crate) const fn foresee(&self) -> u64 {
+        self.slot
+    }
+
     fn advance(&mut self, now: Instant) {
         let slot = now.as_micros() / SLOT.as_micros() as u64;
         if slot <= self.slot {

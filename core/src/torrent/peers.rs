@@ -110,6 +110,13 @@ impl Torrent {
         self.with_peer(key, turn, |peer, cx| peer.receive(data, cx));
     }
 
+    /// Looks at something in every part of memory that a message of a peer needs. What comes of it means nothing.
+    #[must_use]
+    pub fn foresee(&self, key: PeerKey) -> u64 {
+        let own = self.up.foresee() ^ self.seeding.given() ^ u64::from(self.picker.have().count());
+        self.peers.get(key).map_or(own, |slot| own ^ slot.peer.foresee())
+    }
+
     /// The driver's system took some bytes. Says whether it had been given so many.
     pub fn sent(&mut self, key: PeerKey, bytes: u32, turn: &mut Turn<'_>) -> bool {
         let Some(slot) = self.peers.get_mut(key) else { return true };
