@@ -229,6 +229,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_set_aside_is_not_loaded_and_kept_for_a_person() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(place.path().join("state"));
+        store.save(KEY, place.path(), b"damaged").unwrap();
+        store.set_aside(KEY, place.path());
+        assert_eq!(store.load(KEY, place.path()).unwrap(), None);
+        let names = fs::read_dir(place.path().join("state")).unwrap();
+        let paths: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
+        assert!(paths.len() == 1 && paths[0].to_string_lossy().ends_with(".state.damaged"), "{paths:?}");
+        assert_eq!(fs::read(&paths[0]).unwrap(), b"damaged");
+    }
+
+    #[test]
     fn a_failed_save_keeps_the_old_state() {
         let place = tempfile::tempdir().unwrap();
         let blocked = place.path().join("file");

@@ -102,8 +102,8 @@ impl Torrent {
         self.saving.earlier = Some(Box::new(saved));
     }
 
-    /// The files there are: pieces of those that are as they were when they were saved need not be hashed. Returns the
-    /// pieces that do, if there is anything to hash, and how many that are not there for certain.
+    /// The files there are: pieces of those that are as they were when they were saved are believed. Returns the pieces
+    /// that have to be hashed, wherever there is anything to hash.
     pub(super) fn recall(&mut self, existing: &[Existing]) -> Bitfield {
         self.saving.stamps = Stamps::of(existing);
         self.saving.durable = Bitfield::new(self.layout.pieces());
