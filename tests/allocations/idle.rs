@@ -87,6 +87,7 @@ impl Host {
                     DiskAction::Read { block } => DiskDone::Read(Bytes::from(vec![0; block.len as usize])),
                     DiskAction::Close => DiskDone::Closed,
                     DiskAction::Prepare { .. } => DiskDone::Prepared,
+                    DiskAction::Sync => DiskDone::Synced(Vec::new()),
                     other => panic!("nobody has sent anything: {other:?}"),
                 };
                 self.inputs.push_back(Input::Disk { op, result: Ok(done) });

@@ -275,6 +275,10 @@ impl Talk {
             Said::AllowedFast(piece) => {
                 self.need_fast(said)?;
                 self.allows.insert(*piece);
+                // Who had asked for some of it before does not have to ask again.
+                for (_, wish) in self.wishes.iter_mut().filter(|(block, _)| block.0 == *piece) {
+                    wish.serve = wish.asked;
+                }
             }
             Said::Reject(piece, offset, len) => {
                 self.need_fast(said)?;
