@@ -23,7 +23,7 @@ impl World {
         let (_, received) = self.exchanged(end.other())?;
         // Of the block that is being read a part has been, and does not count yet.
         let most = received + self.tcp.end(end).on_the_way() + u64::from(BLOCK_LEN);
-        let name = |end: EndId| &self.nodes[self.tcp.end(end).node].name;
+        let name = |end: EndId| &self.nodes[self.tcp.end(end).node()].name;
         let (from, to) = (name(end), name(end.other()));
         (!(received..=most).contains(&sent)).then(|| {
             format!("{from} has sent {sent} bytes of blocks to {to}, which has received {received} and may yet {most}")
@@ -32,7 +32,7 @@ impl World {
 
     /// What a running engine has sent and received on a connection.
     fn exchanged(&self, end: EndId) -> Option<(u64, u64)> {
-        let node = self.tcp.end(end).node;
+        let node = self.tcp.end(end).node();
         match self.tcp.end(end).holder {
             Holder::Engine { life, conn } if self.lives(node, life) => {
                 self.nodes[node].engine()?.checker.exchanged(conn)
@@ -59,7 +59,7 @@ mod tests {
         world.run_for(Duration::from_secs(5));
         let now = world.clock(1);
         let bob = world.engine_node_mut("bob");
-        let conn = *bob.conns.keys().next().expect("bob has met alice");
+        let conn = bob.conns.keys().next().expect("bob has met alice");
         let data = words::piece(0, 0, &[0; 1 << 14]);
         (0..100).for_each(|_| bob.checker.input(now, &Input::Received { conn, data: data.clone() }));
         world.run_for(Duration::ZERO);

@@ -64,7 +64,7 @@ impl World {
 
     /// In which machine a step happens, if it is not on the way between some.
     fn machine_of(&self, step: &Step) -> Option<usize> {
-        let of = |end: EndId| Some(self.tcp.end(end).node);
+        let of = |end: EndId| Some(self.tcp.end(end).node());
         match *step {
             Step::Start(node)
             | Step::SwitchedOn(node)
@@ -84,7 +84,7 @@ impl World {
             | Step::Syn { .. }
             | Step::AtDoor { .. }
             | Step::Fin { .. }
-            | Step::Datagram { .. } => None,
+            | Step::Datagram(_) => None,
         }
     }
 

@@ -40,6 +40,7 @@ impl Link {
 
 /// A link in use: bytes leave one after the other, and arrive one after the other.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))] // a line of a cache, and no part of another
 pub(crate) struct LinkState {
     pub(crate) link: Link,
     up_free: Instant,

@@ -12,6 +12,7 @@ use pieceful_core::engine::{
 };
 use pieceful_core::id::{ConnId, TorrentId};
 use pieceful_core::time::Instant;
+use slotmap::SecondaryMap;
 
 use crate::Data;
 use crate::checker::Checker;
@@ -20,7 +21,7 @@ use crate::disk::{Disk, DiskProfile};
 use crate::link::Link;
 use crate::nat::{Mappings, Nat};
 use crate::odd::Calls;
-use crate::script::{MakeScript, Script};
+use crate::script::MakeScript;
 use crate::services::Services;
 use crate::tape::Tape;
 use crate::tcp::EndId;
@@ -181,7 +182,7 @@ pub(crate) struct EngineNode {
     pub(crate) life: u32,
     pub(crate) disk: Disk,
     pub(crate) torrents: Vec<(TorrentId, Arc<Data>)>,
-    pub(crate) conns: BTreeMap<ConnId, EndId>,
+    pub(crate) conns: SecondaryMap<ConnId, EndId>,
     pub(crate) saved: BTreeMap<SaveKey, Bytes>,
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) complete: bool,
@@ -208,7 +209,6 @@ impl EngineNode {
 
 pub(crate) struct ScriptNode {
     pub(crate) make: MakeScript,
-    pub(crate) live: BTreeMap<EndId, Box<dyn Script>>,
     /// How many connections it ever had.
     pub(crate) met: u32,
     /// Whom it calls, and how.
@@ -217,6 +217,6 @@ pub(crate) struct ScriptNode {
 
 impl std::fmt::Debug for ScriptNode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ScriptNode({} connections)", self.live.len())
+        write!(f, "ScriptNode({} connections)", self.met)
     }
 }

@@ -10,7 +10,7 @@ use pieceful_core::time::Instant;
 
 use crate::link::Lossy;
 use crate::queue::Step;
-use crate::tcp::EndId;
+use crate::tcp::{EndId, Tcp};
 use crate::{Fault, Nat, World};
 
 /// The first retransmission comes this long after what was lost; each later one takes twice as long as the last.
@@ -89,14 +89,14 @@ impl World {
     /// The ends at `node` of its connections, of those with one other if one is named.
     pub(crate) fn ends_between(&self, node: usize, with: Option<&String>) -> Vec<EndId> {
         let with = with.map(|name| self.names.get(name).copied());
-        let wanted = |end: &EndId| with.is_none_or(|with| with == Some(self.tcp.end(end.other()).node));
+        let wanted = |end: &EndId| with.is_none_or(|with| with == Some(self.tcp.end(end.other()).node()));
         self.tcp.ends_of(node).into_iter().filter(wanted).collect()
     }
 
     /// Both sides of a connection are told that it is over, at once.
     pub(crate) fn reset(&mut self, end: EndId) {
         for end in [end, end.other()] {
-            if self.sleeps(self.tcp.end(end).node) {
+            if self.sleeps(self.tcp.end(end).node()) {
                 self.tcp.end_mut(end.other()).left_unheard = true;
             } else {
                 self.told_closed(end, StreamEnd::Reset);
@@ -113,20 +113,20 @@ impl World {
     /// Whether what the holder of this end sends reaches the other side now.
     pub(crate) fn carries(&self, from: EndId) -> bool {
         let (end, other) = (self.tcp.end(from), self.tcp.end(from.other()));
-        !end.severed && (self.cuts.is_empty() || self.passes(end.node, other.node))
+        !end.severed && (self.cuts.is_empty() || self.passes(end.node(), other.node()))
     }
 
     /// A packet of a connection attempt is due: whether it, and its answer, get through. Otherwise it is sent again
     /// or given up.
-    pub(crate) fn syn_passes(&mut self, conn: usize) -> bool {
+    pub(crate) fn syn_passes(&mut self, conn: u32) -> bool {
         let end = EndId { conn, side: 0 };
-        let open = self.nodes[self.tcp.end(end.other()).node].spec.nat == Nat::Open;
+        let open = self.nodes[self.tcp.end(end.other()).node()].spec.nat == Nat::Open;
         if open && self.carries(end) && self.carries(end.other()) && !self.loses(end) {
             return true;
         }
-        let dialler = self.tcp.end_mut(end);
+        let dialler = self.tcp.detail_mut(end);
         dialler.syns += 1;
-        let (syns, given_up) = (dialler.syns, dialler.fin_sent);
+        let (syns, given_up) = (dialler.syns, self.tcp.end(end).fin_sent);
         let wait = SYN_WAIT * 2_u32.pow(syns - 1);
         if given_up {
             // Nobody wants it any more.
@@ -140,7 +140,7 @@ impl World {
 
     /// Whether chance takes a packet between two nodes.
     fn loses(&mut self, end: EndId) -> bool {
-        let [one, other] = [end, end.other()].map(|end| self.links[self.tcp.end(end).node].link);
+        let [one, other] = [end, end.other()].map(|end| self.links[self.tcp.end(end).node()].link);
         Lossy::between(one, other).is_some_and(|lossy| lossy.loses(&mut self.rng))
     }
 
@@ -150,7 +150,7 @@ impl World {
         if self.tcp.end(from).gone {
             return false;
         }
-        if self.carries(from) && !self.tcp.end(from).has_lost() {
+        if self.carries(from) && !self.tcp.has_lost(from) {
             return true;
         }
         self.stall(from).lost.push_back(Lost::Bytes(std::mem::take(parts)));
@@ -164,7 +164,7 @@ impl World {
             return false;
         }
         match self.carries(from) {
-            true if reset || !self.tcp.end(from).has_lost() => true,
+            true if reset || !self.tcp.has_lost(from) => true,
             _ if reset => {
                 self.tcp.end_mut(from).left_unheard = true;
                 false
@@ -197,14 +197,14 @@ impl World {
     pub(crate) fn retransmit(&mut self, from: EndId) {
         let end = from.other();
         let (forth, back, now) = (self.carries(from), self.carries(end), self.queue.now);
-        let Some(stall) = &mut self.tcp.end_mut(from).stall else { return };
+        let Some(stall) = &mut self.tcp.detail_mut(from).stall else { return };
         let gives_up = now >= stall.gives_up;
         stall.wait = (2 * stall.wait).min(RETRANSMIT_MAX);
         let next = (now + stall.wait).min(stall.gives_up);
         let lost = if forth { std::mem::take(&mut stall.lost) } else { VecDeque::new() };
         if forth && back {
             let unheard = stall.unheard;
-            self.tcp.end_mut(from).stall = None;
+            self.tcp.end_stall(from);
             self.acknowledged(from, unheard);
         }
         for lost in lost {
@@ -213,7 +213,7 @@ impl World {
                 Lost::Fin => self.fin(end, false),
             }
         }
-        let stalled = self.tcp.end(from).stall.is_some();
+        let stalled = self.tcp.end(from).stalled;
         if stalled && gives_up {
             self.give_up(from);
         } else if stalled {
@@ -227,22 +227,23 @@ impl World {
         self.cut(from, true);
         let end = self.tcp.end_mut(from);
         end.holder = holder;
-        end.stall = None;
         end.left_unheard = true;
         end.gone = true;
+        self.tcp.end_stall(from);
         self.told_closed(from, StreamEnd::TimedOut);
     }
 
     fn stall(&mut self, from: EndId) -> &mut Stall {
-        if self.tcp.end(from).stall.is_none() {
+        if !self.tcp.end(from).stalled {
             let (least, most) = PATIENCE;
             let spread = self.rng.below((most - least).as_millis() as u32);
             let gives_up = self.queue.now + least + Duration::from_millis(spread.into());
             let stall = Stall { gives_up, wait: RETRANSMIT_MIN, lost: VecDeque::new(), unheard: 0 };
-            self.tcp.end_mut(from).stall = Some(Box::new(stall));
+            self.tcp.end_mut(from).stalled = true;
+            self.tcp.detail_mut(from).stall = Some(stall);
             self.queue.after(RETRANSMIT_MIN, Step::Retransmit { end: from });
         }
-        self.tcp.end_mut(from).stall.as_mut().expect("it was put there above")
+        self.tcp.detail_mut(from).stall.as_mut().expect("it was put there above")
     }
 }
 
@@ -252,9 +253,15 @@ impl Stall {
     }
 }
 
-impl crate::tcp::End {
-    /// Whether something it sent waits to be sent again; what comes later waits behind it.
-    fn has_lost(&self) -> bool {
-        self.stall.as_ref().is_some_and(|stall| stall.has_lost())
+impl Tcp {
+    /// Whether something that this end sent waits to be sent again; what comes later waits behind it.
+    fn has_lost(&self, id: EndId) -> bool {
+        self.end(id).stalled && self.detail(id).stall.as_ref().is_some_and(Stall::has_lost)
+    }
+
+    /// Nothing is waited for any more.
+    pub(crate) fn end_stall(&mut self, id: EndId) {
+        self.end_mut(id).stalled = false;
+        self.detail_mut(id).stall = None;
     }
 }

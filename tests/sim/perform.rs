@@ -25,7 +25,7 @@ impl World {
             Step::Wake { node, life } => self.wake(node, life),
             Step::Answer { node, life, input } => {
                 if self.lives(node, life) {
-                    self.input(node, input);
+                    self.input(node, *input);
                 }
             }
             Step::Disk { node, life, op, torrent, action } => {
@@ -36,10 +36,10 @@ impl World {
                 if engine.disk.profile.hangs {
                     return engine.disk.hung.push(Step::Disk { node, life, op, torrent, action });
                 }
-                let result = engine.disk.execute(torrent, action, &mut self.rng);
+                let result = engine.disk.execute(torrent, *action, &mut self.rng);
                 self.input(node, Input::Disk { op, result });
             }
-            Step::Datagram { from, to, data } => self.datagram_arrives(from, to, data),
+            Step::Datagram(datagram) => self.datagram_arrives(*datagram),
             Step::Syn { conn } => self.syn(conn),
             Step::Established { conn } => self.established(conn),
             Step::ConnectFailed { conn, end } => self.connect_failed(conn, end),
@@ -180,7 +180,7 @@ impl World {
                         read.map_err(|_| StreamEnd::Unreadable(block.piece))
                     }
                 };
-                let end = owner.conns.get(&conn).copied();
+                let end = owner.conns.get(conn).copied();
                 match (end, bytes) {
                     // Its owner has more to say: it hears of it a moment later.
                     (Some(end), _) if self.fails(Operation::Send) => {
@@ -194,7 +194,7 @@ impl World {
                 }
             }
             Output::Reading { conn, on } => {
-                let end = owner.conns.get(&conn).copied();
+                let end = owner.conns.get(conn).copied();
                 self.note(node, format_args!("reading {conn:?}: {on}"));
                 if let Some(end) = end {
                     self.tcp.end_mut(end).reading = on;
@@ -203,7 +203,7 @@ impl World {
                 }
             }
             Output::Close { conn, how } => {
-                let end = owner.conns.get(&conn).copied();
+                let end = owner.conns.get(conn).copied();
                 self.note(node, format_args!("close {conn:?} {how:?}"));
                 if let Some(end) = end {
                     self.close(end, how);
@@ -219,9 +219,9 @@ impl World {
                     Some(Operation::Disk(kind)) => {
                         let message = "the n-th of its kind".to_owned();
                         let input = Input::Disk { op, result: Err(DiskError { kind, file: None, message }) };
-                        Step::Answer { node, life, input }
+                        Step::Answer { node, life, input: Box::new(input) }
                     }
-                    _ => Step::Disk { node, life, op, torrent, action },
+                    _ => Step::Disk { node, life, op, torrent, action: Box::new(action) },
                 };
                 self.queue.at(at, step);
             }
@@ -231,7 +231,7 @@ impl World {
                     false => self.look_up(node, &host),
                 };
                 self.note(node, format_args!("resolve {host}"));
-                let input = Input::Resolved { query, result };
+                let input = Box::new(Input::Resolved { query, result });
                 self.queue.after(time, Step::Answer { node, life, input });
             }
             Output::Fetch { fetch, request } => {
@@ -241,7 +241,7 @@ impl World {
                     false => self.fetch(node, &request),
                 };
                 let way = 2 * self.links[node].link.delay + Duration::from_millis(20);
-                let input = Input::Fetched { fetch, result };
+                let input = Box::new(Input::Fetched { fetch, result });
                 self.queue.after(way + time, Step::Answer { node, life, input });
             }
             Output::Save { key, data } => {

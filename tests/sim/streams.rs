@@ -44,13 +44,13 @@ impl World {
         }
     }
 
-    pub(crate) fn syn(&mut self, conn: usize) {
+    pub(crate) fn syn(&mut self, conn: u32) {
         if !self.syn_passes(conn) {
             return;
         }
         let [dialler, target] = [0, 1].map(|side| EndId { conn, side });
         let delay = self.tcp.delay(target, &net!(self));
-        let (node, from) = (self.tcp.end(target).node, self.tcp.end(dialler).address);
+        let (node, from) = (self.tcp.end(target).node(), self.tcp.detail_mut(dialler).address);
         let scripted = matches!(self.nodes[node].kind, Kind::Script(_));
         if !self.nodes[node].spec.listens || !(scripted || self.is_on(node)) {
             return self.queue.after(delay, Step::ConnectFailed { conn, end: StreamEnd::Refused });
@@ -79,11 +79,11 @@ impl World {
         self.drain(node);
     }
 
-    pub(crate) fn established(&mut self, conn: usize) {
+    pub(crate) fn established(&mut self, conn: u32) {
         let end = EndId { conn, side: 0 };
         match self.tcp.end(end).holder {
             Holder::Engine { life, conn } => {
-                let node = self.tcp.end(end).node;
+                let node = self.tcp.end(end).node();
                 if self.lives(node, life) {
                     self.input(node, Input::Connected { conn });
                 }
@@ -93,14 +93,14 @@ impl World {
         }
     }
 
-    pub(crate) fn connect_failed(&mut self, conn: usize, how: StreamEnd) {
+    pub(crate) fn connect_failed(&mut self, conn: u32, how: StreamEnd) {
         self.told_closed(EndId { conn, side: 0 }, how);
     }
 
     /// Hands bytes to a connection for whoever holds this end.
     pub(crate) fn send(&mut self, end: EndId, bytes: Bytes) {
-        let node = self.tcp.end(end).node;
-        let to = self.tcp.end(end.other()).node;
+        let node = self.tcp.end(end).node();
+        let to = self.tcp.end(end.other()).node();
         let said = self.tcp.send(end, bytes, self.trace.is_kept(), &mut net!(self));
         for said in &said {
             let to = &self.nodes[to].name;
@@ -143,7 +143,7 @@ impl World {
 
     pub(crate) fn taken(&mut self, end: EndId, bytes: u32) {
         if let Holder::Engine { life, conn } = self.tcp.end(end).holder {
-            let node = self.tcp.end(end).node;
+            let node = self.tcp.end(end).node();
             if self.lives(node, life) {
                 self.input(node, Input::Sent { conn, bytes });
             }
@@ -158,7 +158,7 @@ impl World {
             self.nobody_there(end);
         }
         let len = parts.iter().map(|part| part.len() as u64).sum();
-        let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, len);
+        let at = self.links[self.tcp.end(end).node()].arrives(self.queue.now, len);
         // Two chunks may be in at the same microsecond: the second must not overtake the first.
         if at <= self.queue.now && self.tcp.end(end).at_door == 0 {
             self.arrived(end, parts);
@@ -182,7 +182,7 @@ impl World {
             if self.ack_passes(end, read) {
                 self.acknowledged(end.other(), read);
             }
-            let node = self.tcp.end(end).node;
+            let node = self.tcp.end(end).node();
             match self.tcp.end(end).holder {
                 Holder::Engine { life, conn } if self.lives(node, life) => {
                     self.input(node, Input::Received { conn, data: bytes });
@@ -213,7 +213,7 @@ impl World {
             return self.told_closed(end, StreamEnd::Reset);
         }
         // The end of the data waits behind the data, which may still stand at the door.
-        let at = self.links[self.tcp.end(end).node].arrives(self.queue.now, 0);
+        let at = self.links[self.tcp.end(end).node()].arrives(self.queue.now, 0);
         if at > self.queue.now || self.tcp.end(end).at_door > 0 {
             return self.queue.at(at, Step::Fin { end, reset });
         }
@@ -224,19 +224,17 @@ impl World {
     /// Tells whoever holds this end that it is over, once.
     pub(crate) fn told_closed(&mut self, end: EndId, how: StreamEnd) {
         let holder = self.tcp.end(end).holder;
-        let node = self.tcp.end(end).node;
+        let node = self.tcp.end(end).node();
         self.tcp.cut(end, false, &mut net!(self));
         match holder {
             Holder::Engine { life, conn } if self.lives(node, life) => {
                 if let Some(owner) = self.nodes[node].engine_mut() {
-                    owner.conns.remove(&conn);
+                    owner.conns.remove(conn);
                 }
                 self.input(node, Input::Closed { conn, end: how });
             }
             Holder::Script => {
-                if let Kind::Script(peer) = &mut self.nodes[node].kind
-                    && let Some(mut script) = peer.live.remove(&end)
-                {
+                if let Some(mut script) = self.tcp.end_mut(end).script.take() {
                     script.closed(how);
                 }
                 self.call_again(end);
@@ -247,7 +245,7 @@ impl World {
 
     /// A scripted peer's own call is over: perhaps it calls again.
     fn call_again(&mut self, end: EndId) {
-        let node = self.tcp.end(end).node;
+        let node = self.tcp.end(end).node();
         let Kind::Script(peer) = &self.nodes[node].kind else { return };
         if let Some((to, Calls { again: Some(pause), .. })) = peer.calls
             && end.side == 0
@@ -257,19 +255,18 @@ impl World {
     }
 
     fn script_open(&mut self, end: EndId) {
-        let node = self.tcp.end(end).node;
+        let node = self.tcp.end(end).node();
         let Kind::Script(peer) = &mut self.nodes[node].kind else { return };
         let script = (peer.make)();
-        peer.live.insert(end, script);
         peer.met += 1;
-        self.tcp.end_mut(end).holder = Holder::Script;
+        let end_of_it = self.tcp.end_mut(end);
+        (end_of_it.holder, end_of_it.script) = (Holder::Script, Some(script));
         self.with_script(end, |script, talk| script.open(talk));
     }
 
     /// Has a scripted peer do something on all connections it has now.
     pub fn talk(&mut self, name: &str, say: impl Fn(&mut Talk<'_>)) {
-        let Kind::Script(peer) = &self.nodes[self.index(name)].kind else { return };
-        for end in peer.live.keys().copied().collect::<Vec<_>>() {
+        for end in self.tcp.ends_of(self.index(name)) {
             self.with_script(end, |_, talk| say(talk));
         }
     }
@@ -279,9 +276,7 @@ impl World {
     }
 
     fn with_script(&mut self, end: EndId, call: impl FnOnce(&mut dyn Script, &mut Talk<'_>)) {
-        let node = self.tcp.end(end).node;
-        let Kind::Script(peer) = &mut self.nodes[node].kind else { return };
-        let Some(script) = peer.live.get_mut(&end) else { return };
+        let Some(mut script) = self.tcp.end_mut(end).script.take() else { return };
         let mut talk = Talk {
             now: self.queue.now,
             rng: &mut self.rng,
@@ -290,7 +285,9 @@ impl World {
             acts: Vec::new(),
         };
         call(script.as_mut(), &mut talk);
-        for act in talk.acts {
+        let acts = talk.acts;
+        self.tcp.end_mut(end).script = Some(script);
+        for act in acts {
             match act {
                 Act::Send(bytes) => self.send(end, bytes),
                 Act::Wake(span) => self.queue.after(span, Step::ScriptTimer { end }),
@@ -302,9 +299,7 @@ impl World {
                 Act::Close => self.tcp.finish(end, true, &mut net!(self)),
                 Act::Reset => {
                     self.tcp.cut(end, true, &mut net!(self));
-                    if let Kind::Script(peer) = &mut self.nodes[node].kind {
-                        peer.live.remove(&end);
-                    }
+                    self.tcp.end_mut(end).script = None;
                     self.call_again(end);
                 }
             }

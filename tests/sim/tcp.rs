@@ -13,6 +13,7 @@ use pieceful_core::time::Instant;
 use crate::link::{LinkState, Lossy};
 use crate::paths::Stall;
 use crate::queue::{Queue, Step};
+use crate::script::Script;
 use crate::words::{Listener, Said};
 
 /// Bytes that the system takes of a connection before the receiver has read them, unless a test says otherwise: its
@@ -38,9 +39,9 @@ pub enum Segmentation {
 /// One side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EndId {
-    pub(crate) conn: usize,
+    pub(crate) conn: u32,
     /// 0 dialled, 1 was dialled.
-    pub(crate) side: usize,
+    pub(crate) side: u8,
 }
 
 impl EndId {
@@ -62,75 +63,105 @@ pub(crate) enum Holder {
     Nobody,
 }
 
+/// What every step of a connection needs: with ten thousand of them each is out of all caches when its turn comes.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct End {
-    pub(crate) node: usize,
-    pub(crate) address: SocketAddr,
+    node: u32,
     pub(crate) holder: Holder,
+    /// Its holder, if that is a scripted peer and the connection stands.
+    pub(crate) script: Option<Box<dyn Script>>,
     pub(crate) reading: bool,
-    /// What it sends.
+    /// What it sends. Neither this nor what it received keeps room for more while there is nothing in it: that would
+    /// be a part of memory more that is in no cache.
     pending: VecDeque<Bytes>,
-    pending_len: u64,
+    pending_len: u32,
     /// Bytes taken from `pending` that the other side has not read.
     in_flight: u32,
     last_arrival: Instant,
-    /// No more will be handed over: tell the other side once all is sent.
-    finishing: bool,
-    /// And after that the end itself is closed.
-    closing: bool,
+    ending: Ending,
     pub(crate) fin_sent: bool,
     /// What it has received and not read.
     arrived: VecDeque<Bytes>,
     pub(crate) fin_arrived: bool,
     /// Chunks for it that have reached its link and are not in.
     pub(crate) at_door: u32,
-    /// How often it has asked for the connection in vain.
-    pub(crate) syns: u32,
-    /// What it waits for, if packets vanish.
-    pub(crate) stall: Option<Box<Stall>>,
+    /// It waits for something, since packets vanish.
+    pub(crate) stalled: bool,
     /// Nothing that it sends ever arrives any more.
     pub(crate) severed: bool,
     /// It is closed, and the other side was never told.
     pub(crate) left_unheard: bool,
     /// Nobody is left to send again what was lost, so nothing later than that may arrive either.
     pub(crate) gone: bool,
+}
+
+/// Two lines of a cache.
+const _: () = assert!(size_of::<End>() == 128);
+
+/// Whether more will be handed over to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    No,
+    /// No: the other side is told once all is sent.
+    Finish,
+    /// And after that the end itself is closed.
+    Close,
+}
+
+/// What is rarely needed of a side of a connection.
+#[derive(Debug)]
+pub(crate) struct Detail {
+    pub(crate) address: SocketAddr,
+    /// How often it has asked for the connection in vain.
+    pub(crate) syns: u32,
+    /// What it waits for, if packets vanish.
+    pub(crate) stall: Option<Stall>,
     tap: Listener,
 }
 
+impl Detail {
+    const fn new(address: SocketAddr) -> Self {
+        Self { address, syns: 0, stall: None, tap: Listener::new(false) }
+    }
+}
+
 impl End {
-    fn new(node: usize, address: SocketAddr, holder: Holder) -> Self {
+    fn new(node: usize, holder: Holder) -> Self {
         Self {
-            node,
-            address,
+            node: node as u32,
             holder,
+            script: None,
             reading: true,
             pending: VecDeque::new(),
             pending_len: 0,
             in_flight: 0,
             last_arrival: Instant::ZERO,
-            finishing: false,
-            closing: false,
+            ending: Ending::No,
             fin_sent: false,
             arrived: VecDeque::new(),
             fin_arrived: false,
             at_door: 0,
-            syns: 0,
-            stall: None,
+            stalled: false,
             severed: false,
             left_unheard: false,
             gone: false,
-            tap: Listener::new(false),
         }
+    }
+
+    /// Where it is.
+    pub(crate) const fn node(&self) -> usize {
+        self.node as usize
     }
 
     /// Bytes handed over that the other side has not read.
     pub(crate) fn on_the_way(&self) -> u64 {
-        self.pending_len + u64::from(self.in_flight)
+        self.unsent() + u64::from(self.in_flight)
     }
 
     /// Bytes handed over that the system has not taken.
     pub(crate) const fn unsent(&self) -> u64 {
-        self.pending_len
+        self.pending_len as u64
     }
 }
 
@@ -145,20 +176,22 @@ pub(crate) struct Net<'a> {
 #[derive(Debug)]
 pub(crate) struct Tcp {
     conns: Vec<[End; 2]>,
+    details: Vec<[Detail; 2]>,
     pub(crate) segmentation: Segmentation,
     pub(crate) buffer: u32,
 }
 
 impl Default for Tcp {
     fn default() -> Self {
-        Self { conns: Vec::new(), segmentation: Segmentation::default(), buffer: BUFFER }
+        Self { conns: Vec::new(), details: Vec::new(), segmentation: Segmentation::default(), buffer: BUFFER }
     }
 }
 
 impl Tcp {
-    pub(crate) fn open(&mut self, from: (usize, SocketAddr, Holder), to: (usize, SocketAddr)) -> usize {
-        self.conns.push([End::new(from.0, from.1, from.2), End::new(to.0, to.1, Holder::Nobody)]);
-        self.conns.len() - 1
+    pub(crate) fn open(&mut self, from: (usize, SocketAddr, Holder), to: (usize, SocketAddr)) -> u32 {
+        self.conns.push([End::new(from.0, from.2), End::new(to.0, Holder::Nobody)]);
+        self.details.push([Detail::new(from.1), Detail::new(to.1)]);
+        self.conns.len() as u32 - 1
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -166,17 +199,25 @@ impl Tcp {
     }
 
     pub(crate) fn end(&self, id: EndId) -> &End {
-        &self.conns[id.conn][id.side]
+        &self.conns[id.conn as usize][usize::from(id.side)]
     }
 
     pub(crate) fn end_mut(&mut self, id: EndId) -> &mut End {
-        &mut self.conns[id.conn][id.side]
+        &mut self.conns[id.conn as usize][usize::from(id.side)]
+    }
+
+    pub(crate) fn detail(&self, id: EndId) -> &Detail {
+        &self.details[id.conn as usize][usize::from(id.side)]
+    }
+
+    pub(crate) fn detail_mut(&mut self, id: EndId) -> &mut Detail {
+        &mut self.details[id.conn as usize][usize::from(id.side)]
     }
 
     /// Every end that somebody at `node` holds.
     pub(crate) fn ends_of(&self, node: usize) -> Vec<EndId> {
-        let ids = (0..self.conns.len()).flat_map(|conn| [0, 1].map(|side| EndId { conn, side }));
-        ids.filter(|&id| self.end(id).node == node && self.end(id).holder != Holder::Nobody).collect()
+        let ids = (0..self.conns.len() as u32).flat_map(|conn| [0, 1].map(|side| EndId { conn, side }));
+        ids.filter(|&id| self.end(id).node() == node && self.end(id).holder != Holder::Nobody).collect()
     }
 
     /// Hands over bytes to send; answers what they mean, if anybody wants to know. Nothing goes out behind the end
@@ -188,9 +229,10 @@ impl Tcp {
             return said;
         }
         if tapped {
-            end.tap.hear(&bytes, &mut said);
+            self.detail_mut(id).tap.hear(&bytes, &mut said);
         }
-        end.pending_len += bytes.len() as u64;
+        let end = self.end_mut(id);
+        end.pending_len += u32::try_from(bytes.len()).expect("nobody says gigabytes at once");
         end.pending.push_back(bytes);
         self.pump(id, net);
         said
@@ -199,8 +241,7 @@ impl Tcp {
     /// No more bytes will be handed over. `close`: nor read, once they are sent.
     pub(crate) fn finish(&mut self, id: EndId, close: bool, net: &mut Net<'_>) {
         let end = self.end_mut(id);
-        end.finishing = true;
-        end.closing |= close;
+        end.ending = end.ending.max(if close { Ending::Close } else { Ending::Finish });
         self.pump(id, net);
     }
 
@@ -223,32 +264,34 @@ impl Tcp {
     fn pump(&mut self, id: EndId, net: &mut Net<'_>) {
         let delay = self.delay(id, net);
         let (now, buffer) = (net.queue.now, self.buffer);
-        let [one, other] = &self.conns[id.conn];
-        let lossy = Lossy::between(net.links[one.node].link, net.links[other.node].link);
-        let end = &mut self.conns[id.conn][id.side];
+        let [one, other] = &self.conns[id.conn as usize];
+        let lossy = Lossy::between(net.links[one.node()].link, net.links[other.node()].link);
+        let end = &mut self.conns[id.conn as usize][usize::from(id.side)];
         // A few bytes of room are not worth a packet (RFC 813), or ever smaller ones would follow.
-        while end.pending_len.min(ROOM_MIN.into()) <= u64::from(buffer - end.in_flight) && end.pending_len > 0
-        {
+        while end.pending_len.min(ROOM_MIN) <= buffer - end.in_flight && end.pending_len > 0 {
             let most = (buffer - end.in_flight).min(net.rng.below(CHUNK) + 1);
             let (parts, taken) = take(&mut end.pending, most);
-            end.pending_len -= u64::from(taken);
+            end.pending_len -= taken;
             end.in_flight += taken;
             net.queue.at(now, Step::Taken { end: id, bytes: taken });
             let jitter = Duration::from_micros(net.rng.below(200).into());
-            let departs = net.links[end.node].departs(now, taken.into());
+            let departs = net.links[end.node()].departs(now, taken.into());
             let (span, late) = lossy.map_or((Duration::ZERO, Duration::ZERO), |lossy| {
                 (lossy.span(taken), lossy.late(taken, net.rng))
             });
             end.last_arrival = (end.last_arrival + span).max(departs + delay + jitter) + late;
             net.queue.at(end.last_arrival, Step::AtDoor { end: id.other(), parts });
         }
-        if end.finishing && end.pending_len == 0 {
+        if end.pending_len == 0 {
+            end.pending = VecDeque::new();
+        }
+        if end.ending > Ending::No && end.pending_len == 0 {
             if !end.fin_sent {
                 end.fin_sent = true;
                 net.queue.at(end.last_arrival.max(now + delay), Step::Fin { end: id.other(), reset: false });
             }
-            if end.closing {
-                end.closing = false;
+            if end.ending == Ending::Close {
+                end.ending = Ending::Finish;
                 net.queue.at(now, Step::Closed { end: id, how: StreamEnd::Finished });
             }
         }
@@ -284,6 +327,8 @@ impl Tcp {
         };
         if keep < bytes.len() {
             end.arrived.push_front(bytes.split_off(keep));
+        } else if end.arrived.is_empty() {
+            end.arrived = VecDeque::new();
         }
         Some(bytes)
     }
@@ -304,10 +349,10 @@ impl Tcp {
         end.pending_len = 0;
         end.arrived.clear();
         end.holder = Holder::Nobody;
-        end.stall = None;
         end.fin_sent = true;
         end.left_unheard = true;
         end.gone = true;
+        self.end_stall(id);
     }
 
     /// Whether everything that arrived has been read, and nothing more will come.
@@ -318,8 +363,8 @@ impl Tcp {
 
     /// One way between the two ends.
     pub(crate) fn delay(&self, id: EndId, net: &Net<'_>) -> Duration {
-        let [one, other] = &self.conns[id.conn];
-        net.links[one.node].link.delay + net.links[other.node].link.delay
+        let [one, other] = &self.conns[id.conn as usize];
+        net.links[one.node()].link.delay + net.links[other.node()].link.delay
     }
 }
 

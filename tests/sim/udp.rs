@@ -9,7 +9,7 @@ use pieceful_core::scope::{self, Scope};
 
 use crate::World;
 use crate::link::Lossy;
-use crate::queue::Step;
+use crate::queue::{Datagram, Step};
 
 /// What happens to datagrams on their way, each in a thousand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -40,7 +40,7 @@ impl World {
             None => self.is_online(node),
         };
         for way in if arrives { self.fates(node, other, data.len()) } else { Vec::new() } {
-            self.queue.after(way, Step::Datagram { from, to, data: data.clone() });
+            self.queue.after(way, Step::datagram(from, to, data.clone()));
         }
     }
 
@@ -53,7 +53,7 @@ impl World {
             let near = private(from) && private(to) && to.is_ipv4() == from.is_ipv4();
             if near && self.passes(node, other) {
                 for way in self.fates(node, Some(other), data.len()) {
-                    self.queue.after(way, Step::Datagram { from, to, data: data.clone() });
+                    self.queue.after(way, Step::datagram(from, to, data.clone()));
                 }
             }
         }
@@ -75,7 +75,7 @@ impl World {
     }
 
     /// A datagram is where it was sent to.
-    pub(crate) fn datagram_arrives(&mut self, from: SocketAddr, to: SocketAddr, data: Bytes) {
+    pub(crate) fn datagram_arrives(&mut self, Datagram { from, to, data }: Datagram) {
         if let Some(tracker) = self.tracker_by(to) {
             return self.ask_tracker(tracker, from, &data);
         }

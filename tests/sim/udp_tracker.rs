@@ -122,10 +122,7 @@ impl World {
         }
         let (true, Some(said)) = (self.is_online(node), said) else { return };
         for way in self.fates(node, None, said.len()) {
-            self.queue.after(
-                time + way,
-                Step::Datagram { from: address, to: from, data: Bytes::from(said.clone()) },
-            );
+            self.queue.after(time + way, Step::datagram(address, from, Bytes::from(said.clone())));
         }
     }
 

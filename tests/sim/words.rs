@@ -173,7 +173,7 @@ pub struct Listener {
     keep_payload: bool,
     /// Payload bytes of the current `piece` still to come, when they are not kept, and what it says then.
     skip: usize,
-    skipped: Option<Said>,
+    skipped: Option<(u32, u32, u32)>,
 }
 
 impl Listener {
@@ -187,7 +187,8 @@ impl Listener {
     pub fn skip(&mut self, len: usize, said: &mut Vec<Said>) {
         self.skip = self.skip.saturating_sub(len);
         if self.skip == 0 {
-            said.extend(self.skipped.take());
+            let skipped = self.skipped.take();
+            said.extend(skipped.map(|(piece, offset, len)| Said::Piece(piece, offset, len, Vec::new())));
         }
     }
 
@@ -247,16 +248,15 @@ impl Listener {
             5 => Some(Said::Bitfield(body.to_vec())),
             6 => triple().map(|(piece, offset, len)| Said::Request(piece, offset, len)),
             7 if len >= 9 => {
-                let kept = body.get(8..).unwrap_or_default().to_vec();
-                let piece =
-                    number(0).zip(number(1)).map(|(piece, offset)| Said::Piece(piece, offset, len - 9, kept));
+                let place = number(0).zip(number(1));
                 self.skip = (len as usize + 4).saturating_sub(words.len());
                 if self.skip > 0 && !self.keep_payload {
-                    self.skipped = piece;
+                    self.skipped = place.map(|(piece, offset)| (piece, offset, len - 9));
                     return None;
                 }
                 self.skip = 0;
-                piece
+                let kept = body.get(8..).unwrap_or_default().to_vec();
+                place.map(|(piece, offset)| Said::Piece(piece, offset, len - 9, kept))
             }
             8 => triple().map(|(piece, offset, len)| Said::Cancel(piece, offset, len)),
             9 => <[u8; 2]>::try_from(body).ok().map(|port| Said::Port(u16::from_be_bytes(port))),

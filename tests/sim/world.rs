@@ -248,7 +248,7 @@ impl World {
     fn add_script(&mut self, name: &str, make: MakeScript, calls: Option<(SocketAddr, Calls)>) {
         let spec = Spec { listens: calls.is_none(), link: crate::Link::default(), ..Spec::default() };
         let node = self.nodes.len();
-        self.add(name, spec, Kind::Script(ScriptNode { make, live: BTreeMap::new(), met: 0, calls }));
+        self.add(name, spec, Kind::Script(ScriptNode { make, met: 0, calls }));
         if let Some((to, Calls { connections, .. })) = calls {
             (0..connections).for_each(|_| self.queue.at(self.queue.now, Step::Dial { node, to }));
         }

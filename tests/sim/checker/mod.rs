@@ -18,6 +18,7 @@ use pieceful_core::disk::{DiskAction, DiskDone};
 use pieceful_core::engine::{Call, Engine, Event, Input, Limits, Output, Segment, Selection};
 use pieceful_core::id::{ConnId, FetchId, ResolveId, TorrentId};
 use pieceful_core::time::Instant;
+use slotmap::SecondaryMap;
 
 use crate::Data;
 use crate::words::Said;
@@ -30,6 +31,9 @@ use talk::Talk;
 
 /// Every so many times an engine has no more to say, everything is looked at that is too much for every time.
 const THOROUGH_EVERY: u64 = 64;
+/// One that has more connections and torrents than that is looked at so many times more rarely for each of the others:
+/// what is looked at grows with them, and what a step costs is not to.
+const MORE_RARELY: u64 = 32;
 
 /// Once an engine is told to stop it says good-bye with so many times the usual requests: there is no time to wait for
 /// trackers that are dead.
@@ -41,7 +45,7 @@ pub struct Checker {
     now: Instant,
     limits: Limits,
     cause: Cause,
-    conns: BTreeMap<ConnId, Conn>,
+    conns: SecondaryMap<ConnId, Conn>,
     torrents: Vec<Known>,
     actions: Actions,
     fetches: BTreeSet<FetchId>,
@@ -53,15 +57,20 @@ pub struct Checker {
     connecting: u32,
     stopped: bool,
     drained: u64,
+    /// Everything is looked at once it has had no more to say so many times.
+    thorough_at: u64,
+    /// The places of torrents of which something was said since it last had no more to say.
+    spoken: Vec<usize>,
     /// Reused list of what was said.
     said: Vec<Said>,
 }
 
 #[derive(Debug)]
+#[repr(C)] // as with [`Talk`]
 struct Conn {
     address: SocketAddr,
-    incoming: bool,
     stream: Stream,
+    incoming: bool,
     talk: Talk,
     /// Bytes that came before the engine had introduced itself.
     before: u64,
@@ -189,7 +198,7 @@ impl Checker {
             self.says(conn, &said, disk)?;
         }
         self.said = all;
-        if let Some(torrent) = self.conns[&conn].talk.torrent {
+        if let Some(torrent) = self.conns[conn].talk.torrent {
             self.torrents[torrent].sent += u64::from(segment.len());
         }
         Ok(())
@@ -198,7 +207,7 @@ impl Checker {
     fn says(&mut self, conn: ConnId, said: &Said, disk: &dyn Truth) -> Result<(), String> {
         let now = self.now;
         let asked_max = self.limits.asked_max as usize;
-        let state = self.conns.get_mut(&conn).expect("the caller has seen to it");
+        let state = self.conns.get_mut(conn).expect("the caller has seen to it");
         let talk = &mut state.talk;
         if let Said::Handshake { info_hash, .. } = said {
             let named = |known: &Known| known.data.info_hash().on_the_wire() == *info_hash;
@@ -215,6 +224,9 @@ impl Checker {
         talk.say(now, said, &known.data, &known.had, asked_max)?;
         if known.is_private {
             private::word(talk, said)?;
+        }
+        if self.spoken.last() != Some(&place) {
+            self.spoken.push(place);
         }
         known.unchoked += u32::from(was_choking && !talk.choking);
         known.unchoked -= u32::from(!was_choking && talk.choking);
@@ -252,7 +264,7 @@ impl Checker {
         self.cause = Cause::Other;
         match input {
             Input::Connected { conn } => {
-                let state = self.conns.get_mut(conn).expect("Connected once, after Connect");
+                let state = self.conns.get_mut(*conn).expect("Connected once, after Connect");
                 assert!(std::mem::take(&mut state.stream.connecting), "Connected once");
                 self.cause = Cause::Conn(*conn, state.address);
                 self.connecting -= 1;
@@ -262,18 +274,18 @@ impl Checker {
                 self.receives(*conn, data);
             }
             Input::Sent { conn, bytes } => {
-                let state = self.conns.get_mut(conn).expect("Sent before Closed");
+                let state = self.conns.get_mut(*conn).expect("Sent before Closed");
                 state.stream.sent(*bytes);
                 self.cause = Cause::Conn(*conn, state.address);
             }
             Input::Closed { conn, .. } => {
-                let state = &self.conns[conn];
+                let state = &self.conns[*conn];
                 self.cause = Cause::Conn(*conn, state.address);
                 self.connecting -= u32::from(state.stream.connecting);
                 if !state.stream.is_closing() {
                     self.leaves(*conn);
                 }
-                self.conns.remove(conn);
+                self.conns.remove(*conn);
             }
             Input::Datagram { .. } => {}
             Input::Disk { op, result } => {
@@ -295,7 +307,7 @@ impl Checker {
     }
 
     fn receives(&mut self, conn: ConnId, bytes: &[u8]) {
-        let state = self.conns.get_mut(&conn).expect("Received before Closed");
+        let state = self.conns.get_mut(conn).expect("Received before Closed");
         self.cause = Cause::Conn(conn, state.address);
         if state.stream.is_closing() {
             return;
@@ -328,7 +340,7 @@ impl Checker {
 
     /// A connection is no longer the engine's.
     fn leaves(&mut self, conn: ConnId) {
-        let Some(state) = self.conns.get(&conn) else { return };
+        let Some(state) = self.conns.get(conn) else { return };
         self.greeting -= u32::from(state.incoming && !state.talk.is_greeted());
         if let (Some(torrent), false) = (state.talk.torrent, state.talk.choking) {
             self.torrents[torrent].unchoked -= 1;
@@ -339,12 +351,16 @@ impl Checker {
     pub fn drained(&mut self, engine: &Engine) -> Result<(), String> {
         within("connections without a handshake", self.greeting.into(), self.limits.greeting_max.into())?;
         let slots = u64::from(self.limits.unchoked_max);
-        for known in &mut self.torrents {
+        for place in self.spoken.drain(..) {
+            let known = &mut self.torrents[place];
             known.forget_claim();
             within("peers served", known.unchoked.into(), slots)?;
         }
         self.drained += 1;
-        if self.drained.is_multiple_of(THOROUGH_EVERY) || self.drained.is_power_of_two() {
+        if self.drained >= self.thorough_at || self.drained.is_power_of_two() {
+            let much = (self.conns.len() + self.torrents.len()) as u64;
+            let rarer = MORE_RARELY * much.saturating_sub(THOROUGH_EVERY);
+            self.thorough_at = self.drained + THOROUGH_EVERY + rarer;
             self.look_thoroughly(engine)?;
         }
         Ok(())
@@ -354,16 +370,20 @@ impl Checker {
     pub fn look_thoroughly(&self, engine: &Engine) -> Result<(), String> {
         engine.check();
         within("torrents", engine.torrents().count() as u64, self.limits.torrents_max.into())?;
-        for (place, known) in self.torrents.iter().enumerate() {
+        let mut conns: Vec<BTreeMap<SocketAddr, &Talk>> = vec![BTreeMap::new(); self.torrents.len()];
+        let mut counts = vec![0; self.torrents.len()];
+        for state in self.conns.values().filter(|state| !state.stream.is_closing()) {
+            if let Some(place) = state.talk.torrent {
+                conns[place].insert(state.address, &state.talk);
+                counts[place] += 1;
+            }
+        }
+        for ((known, own), count) in self.torrents.iter().zip(conns).zip(counts) {
             shares::compare(known, engine, &self.limits)?;
             if known.is_private {
                 private::peers(known, engine)?;
             }
-            let own = |state: &&Conn| state.talk.torrent == Some(place) && !state.stream.is_closing();
-            let conns = self.conns.values().filter(own).count() as u64;
-            within("connections of a torrent", conns, known.peers_max.into())?;
-            let own: BTreeMap<SocketAddr, &Talk> =
-                self.conns.values().filter(own).map(|state| (state.address, &state.talk)).collect();
+            within("connections of a torrent", count, known.peers_max.into())?;
             for peer in engine.peers(known.id) {
                 within("requests at a peer", peer.asked.into(), self.limits.asked_max.into())?;
                 if let Some(talk) = own.get(&peer.address) {
@@ -376,7 +396,7 @@ impl Checker {
 
     /// Bytes of whole blocks that the engine has sent on a connection, and that it has been sent.
     pub(crate) fn exchanged(&self, conn: ConnId) -> Option<(u64, u64)> {
-        self.conns.get(&conn).map(|state| (state.talk.given, state.talk.got))
+        self.conns.get(conn).map(|state| (state.talk.given, state.talk.got))
     }
 
     /// Answers the engine still waits for.
@@ -386,7 +406,7 @@ impl Checker {
     }
 
     fn conn(&mut self, conn: ConnId) -> Result<&mut Conn, String> {
-        self.conns.get_mut(&conn).ok_or_else(|| format!("{conn:?} is not a connection now"))
+        self.conns.get_mut(conn).ok_or_else(|| format!("{conn:?} is not a connection now"))
     }
 }
 

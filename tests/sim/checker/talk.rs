@@ -62,15 +62,24 @@ struct Wish {
     read: u64,
 }
 
+/// Its fields lie in memory as they stand here, first those that every message needs: with ten thousand connections
+/// each is out of all caches when it has something to say.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Talk {
-    said: Listener,
-    heard: Listener,
     /// The place of its torrent among those of the engine, once either side has named it.
     pub(super) torrent: Option<usize>,
+    heard: Listener,
+    wishes: BTreeMap<Block, Wish>,
+    reads: u64,
+    said: Listener,
     /// Reserved bits of both handshakes.
     ours: Option<[u8; 8]>,
     theirs: Option<[u8; 8]>,
+    began: bool,
+    pub(super) choking: bool,
+    choking_us: bool,
+    interested: bool,
     /// Under which it wants to hear of other peers (BEP 11), or wanted to.
     pub(super) their_pex: Option<u8>,
     /// Under which the engine wants to hear what the peer has no more (BEP 54).
@@ -78,17 +87,6 @@ pub(super) struct Talk {
     /// Payload of whole blocks that the engine has sent, and that it has been sent.
     pub(super) given: u64,
     pub(super) got: u64,
-    // What the peer told.
-    has: Pieces,
-    choking_us: bool,
-    allowed: BTreeSet<u32>,
-    wishes: BTreeMap<Block, Wish>,
-    reads: u64,
-    // What the engine told.
-    began: bool,
-    pub(super) choking: bool,
-    allows: BTreeSet<u32>,
-    interested: bool,
     /// Requests under way.
     asked: BTreeSet<Block>,
     /// Those that it has given up, or has not: nobody but the engine knows.
@@ -97,6 +95,11 @@ pub(super) struct Talk {
     late: BTreeSet<Block>,
     /// When a block last came, or the first of those under way was asked for; no later than by the engine's own account.
     progress: Instant,
+    /// What the peer has told that it has, and that we may ask for while it is choking us.
+    has: Pieces,
+    allowed: BTreeSet<u32>,
+    /// What the engine allows it.
+    allows: BTreeSet<u32>,
 }
 
 impl Talk {
@@ -351,6 +354,9 @@ impl Talk {
         wish.serve = wish.serve.min(wish.asked);
         if wish.asked == 0 {
             self.wishes.remove(&block);
+        }
+        if self.wishes.is_empty() {
+            self.wishes = BTreeMap::new(); // which keeps no room
         }
         Ok(())
     }
